@@ -1,0 +1,98 @@
+"""Open NATS, make its streams agree, and drain it on the way out."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+import nats
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.js import JetStreamContext
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from bus.drafts import Drafts, open_drafts
+from bus.publish import Publisher, Tell
+from bus.topology import ensure_streams
+
+log = structlog.stdlib.get_logger()
+
+
+class Settings(BaseModel):
+    """How to reach NATS."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    url: str = ""
+    """`nats://host:4222`, several with commas; empty: a server of our own is started."""
+    token: SecretStr | None = None
+    credentials_file: str | None = None
+    replicas: int = 1
+    """Copies of each stream: 1, or 3 on a cluster."""
+
+
+@dataclass(frozen=True)
+class Bus:
+    """An open bus. `tell` is the only way to publish."""
+
+    client: Client
+    js: JetStreamContext
+    publisher: Publisher
+    drafts: Drafts
+
+    @property
+    def tell(self) -> Tell:
+        return self.publisher.tell
+
+
+@asynccontextmanager
+async def open_bus(settings: Settings, *, name: str, patience: float = 30.0) -> AsyncIterator[Bus]:
+    """
+    The bus, its streams made to agree. Waits `patience` seconds for a server to answer, and
+    afterwards reconnects for ever: the client's default of two minutes would be a silent end.
+    """
+
+    async def lost() -> None:
+        log.warning("bus lost", client=name)
+
+    async def found() -> None:
+        log.info("bus found again", client=name)
+
+    async def grumble(error: Exception) -> None:
+        log.info("bus error", client=name, error=type(error).__name__)
+
+    async with asyncio.timeout(patience):
+        while True:
+            try:
+                client = await nats.connect(
+                    settings.url.split(","),
+                    name=name,
+                    token=settings.token.get_secret_value() if settings.token else None,
+                    user_credentials=settings.credentials_file,
+                    allow_reconnect=True,
+                    max_reconnect_attempts=-1,
+                    reconnect_time_wait=0.5,
+                    connect_timeout=3,
+                    ping_interval=20,
+                    max_outstanding_pings=2,
+                    disconnected_cb=lost,
+                    reconnected_cb=found,
+                    error_cb=grumble,
+                    pending_size=16 * 1024 * 1024,
+                )
+                break
+            except (nats.errors.NoServersError, OSError):
+                await asyncio.sleep(0.2)
+    try:
+        js = client.jetstream(timeout=10)
+        async with asyncio.timeout(patience):
+            await ensure_streams(js, replicas=settings.replicas)
+            drafts = await open_drafts(js, replicas=settings.replicas)
+        yield Bus(client, js, Publisher(client), drafts)
+    finally:
+        try:
+            async with asyncio.timeout(5):
+                await client.drain()
+        except (nats.errors.Error, TimeoutError, OSError):
+            await client.close()

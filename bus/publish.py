@@ -1,0 +1,189 @@
+"""
+Telling facts: returns once they are stored and fsynced.
+
+Facts told at the same time share one fsync: what comes in while a batch is on its way leaves
+with the next one, as one atomic batch (JetStream >= 2.12). A single publish with
+`sync_interval: always` was seen at about 1,100 a second on 2 cores, batches of a hundred at 5,300.
+"""
+
+import asyncio
+import json
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+
+from bus.codec import CONTRACT_HEADER, encode, subject_of
+from bus.contracts import Fact
+from bus.errors import Refused, Unavailable
+
+log = structlog.stdlib.get_logger()
+
+Tell = Callable[[Sequence[Fact]], Awaitable[None]]
+"""
+Tell facts: returns once every one of them is stored. Raises `Unavailable` when that was not
+confirmed (they may be stored or not: telling them again is harmless), `Refused` when one can
+never be stored.
+"""
+
+_MOST = 500  # messages in one atomic batch; the server's own limit is 1,000
+_MOST_BYTES = 4 * 1024 * 1024
+_DUPLICATE_IN_BATCH = 10201
+# What the server says when it cannot take messages for now: no space, no leader, too busy.
+_PASSING = {503, 10008, 10023, 10047, 10077, 10109, 10122}
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A fact ready to travel."""
+
+    subject: str
+    data: bytes
+    headers: dict[str, str]
+    stream: str
+
+
+@dataclass
+class _Waiting:
+    letter: Letter
+    stored: "asyncio.Future[None]"
+
+
+def letter_for(fact: Fact, *, resend: str = "") -> Letter:
+    """`resend` makes the message id a new one, so that the duplicate window lets it through."""
+    message_id = str(fact.message_id) + (f"#{resend}" if resend else "")
+    subject = subject_of(fact)
+    return Letter(
+        subject=subject,
+        data=encode(fact),
+        headers={"Nats-Msg-Id": message_id, CONTRACT_HEADER: fact.tag},
+        stream=subject.partition(".")[0],
+    )
+
+
+class Publisher:
+    """The one way onto the bus. `tell` is a `Tell`."""
+
+    def __init__(self, client: Client, *, confirm_within: float = 10.0) -> None:
+        self._client = client
+        self._confirm_within = confirm_within
+        self._queues: dict[str, deque[_Waiting]] = {}
+        self._senders: dict[str, asyncio.Task[None]] = {}
+
+    async def tell(self, facts: Sequence[Fact]) -> None:
+        await self.post([letter_for(fact) for fact in facts])
+
+    async def post(self, letters: Sequence[Letter]) -> None:
+        """Store letters as they are; the same promise as `Tell`."""
+        if not letters:
+            return
+        loop = asyncio.get_running_loop()
+        waiting = [_Waiting(letter, loop.create_future()) for letter in letters]
+        for one in waiting:
+            self._queues.setdefault(one.letter.stream, deque()).append(one)
+        for stream in {letter.stream for letter in letters}:
+            if stream not in self._senders:
+                self._senders[stream] = asyncio.create_task(
+                    self._send_all(stream), name=f"tell {stream}"
+                )
+        outcomes = await asyncio.gather(
+            *(asyncio.shield(one.stored) for one in waiting), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException):
+                raise outcome
+
+    async def _send_all(self, stream: str) -> None:
+        # One sender a stream: the order in which facts were told is the order in the stream.
+        try:
+            while queue := self._queues.get(stream):
+                batch: list[_Waiting] = []
+                size = 0
+                while queue and len(batch) < _MOST and size < _MOST_BYTES:
+                    one = queue.popleft()
+                    size += len(one.letter.data)
+                    batch.append(one)
+                try:
+                    await self._send(batch)
+                except Exception as error:
+                    problem = (
+                        error
+                        if isinstance(error, Refused | Unavailable)
+                        else Unavailable(f"{stream}: {type(error).__name__}")
+                    )
+                    for one in batch:
+                        if not one.stored.done():
+                            one.stored.set_exception(problem)
+                            one.stored.exception()  # seen here even if the teller was cancelled
+        finally:
+            del self._senders[stream]
+
+    async def _send(self, batch: list[_Waiting]) -> None:
+        if len(batch) > 1 and await self._send_at_once([one.letter for one in batch]):
+            for one in batch:
+                if not one.stored.done():
+                    one.stored.set_result(None)
+            return
+        for start in range(0, len(batch), 64):
+            some = batch[start : start + 64]
+            answers = await asyncio.gather(
+                *(self._send_one(one.letter) for one in some), return_exceptions=True
+            )
+            for one, answer in zip(some, answers, strict=True):
+                if one.stored.done():
+                    continue
+                if answer is None:
+                    one.stored.set_result(None)
+                else:
+                    one.stored.set_exception(answer)
+                    one.stored.exception()
+
+    async def _send_at_once(self, letters: list[Letter]) -> bool:
+        """
+        Store letters with one fsync; all or none. False: the server will not take them together
+        (one of them is stored already, or it knows no batches), tell them one by one.
+        """
+        batch = uuid4().hex
+        last = len(letters)
+        for number, letter in enumerate(letters, start=1):
+            headers = letter.headers | {
+                "Nats-Batch-Id": batch,
+                "Nats-Batch-Sequence": str(number),
+            }
+            if number < last:
+                await self._client.publish(letter.subject, letter.data, headers=headers)
+            else:
+                headers["Nats-Batch-Commit"] = "1"
+                answer = await self._ask(letter, headers)
+        error = answer.get("error")
+        if error is None and answer.get("count") == last:
+            return True
+        if error is not None and error.get("err_code") != _DUPLICATE_IN_BATCH:
+            log.info("batch taken apart", stream=letters[0].stream, code=error.get("err_code"))
+        return False
+
+    async def _send_one(self, letter: Letter) -> None:
+        answer = await self._ask(letter, letter.headers)
+        error = answer.get("error")
+        if error is None:
+            return
+        if error.get("code") in _PASSING or error.get("err_code") in _PASSING:
+            raise Unavailable(f"{letter.stream}: {error.get('description')}")
+        raise Refused(f"{letter.stream} does not take it: {error.get('description')}")
+
+    async def _ask(self, letter: Letter, headers: dict[str, str]) -> dict[str, Any]:
+        try:
+            reply = await self._client.request(
+                letter.subject, letter.data, timeout=self._confirm_within, headers=headers
+            )
+        except nats.errors.MaxPayloadError as error:
+            raise Refused(f"{letter.stream}: a message of {len(letter.data)} bytes") from error
+        except (nats.errors.Error, TimeoutError, OSError) as error:
+            raise Unavailable(f"{letter.stream}: {type(error).__name__}") from error
+        answer: dict[str, Any] = json.loads(reply.data)  # whatever the server says
+        return answer

@@ -1,0 +1,184 @@
+"""
+The only consume loop: it hands batches to a handler and settles every message.
+
+Done, tried again later, or buried with its reason: nothing is swallowed, nothing is retried for
+ever, and nothing stops in the middle of a batch.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import nats.errors
+import structlog
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from bus.codec import CONTRACT_HEADER, decode
+from bus.contracts import Fact
+from bus.dead import letter_of
+from bus.errors import NotYet, Refused
+from bus.publish import Tell
+from bus.pull import Pull
+from bus.topology import ensure_durable
+
+log = structlog.stdlib.get_logger()
+
+_LOOK_UP = 1.0  # seconds after which an idle loop looks whether it should stop
+_LONGEST_DELAY = 900.0  # seconds between two tries
+_NOT_YET_DELAY = 1.0
+
+
+@dataclass(frozen=True)
+class Listener:
+    """What a service brings: which facts it hears, and what it does with a batch of them."""
+
+    durable: str
+    """`<service>_<subject with _>`."""
+    stream: str
+    contracts: tuple[type[Fact], ...]
+    handle: Callable[[Sequence[Fact]], Awaitable[None]]
+    """
+    Answers a batch in stream order, all of it or none. Raises `Refused` when no retry will help,
+    `NotYet` when it came too early, anything else to be tried again. May be run again with the
+    same facts at any time.
+    """
+    batch: int = 128
+    tries: int = 6
+    """After so many the message is buried. `NotYet` counts as a try like any other."""
+    ack_wait: float = 60.0
+    """Seconds after which another worker gets a message that this one did not settle."""
+    last_words: Callable[[Fact, str], Awaitable[None]] | None = None
+    """Told of a fact, with the reason, just before it is buried."""
+
+
+async def listen(client: Client, tell: Tell, listener: Listener, stop: asyncio.Event) -> None:
+    """Answer the durable's messages until asked to stop; what is in hand is finished first."""
+    await ensure_durable(
+        client.jetstream(),
+        stream=listener.stream,
+        durable=listener.durable,
+        contracts=listener.contracts,
+        ack_wait=listener.ack_wait,
+        max_ack_pending=8 * listener.batch,
+    )
+    async with Pull(
+        client, stream=listener.stream, durable=listener.durable, most=listener.batch
+    ) as pull:
+        while not stop.is_set():
+            if messages := await pull.batch(wait=_LOOK_UP):
+                await _answer(tell, listener, messages)
+
+
+async def _answer(tell: Tell, listener: Listener, messages: list[Msg]) -> None:
+    readable: list[tuple[Msg, Fact]] = []
+    for message in messages:
+        try:
+            readable.append((message, _read(listener, message)))
+        except Refused as reason:
+            await _bury(tell, listener, message, None, reason)
+    if not readable:
+        return
+    if len(readable) > 1:
+        try:
+            await listener.handle([fact for _, fact in readable])
+        except Exception as error:
+            # One of them is the cause. Handed over one by one, only that one suffers.
+            log.info(
+                "batch taken apart",
+                durable=listener.durable,
+                size=len(readable),
+                error=type(error).__name__,
+            )
+        else:
+            await _settle([message for message, _ in readable])
+            return
+    for message, fact in readable:
+        await _answer_one(tell, listener, message, fact)
+
+
+async def _answer_one(tell: Tell, listener: Listener, message: Msg, fact: Fact) -> None:
+    tried = message.metadata.num_delivered
+    try:
+        await listener.handle([fact])
+    except Refused as reason:
+        await _bury(tell, listener, message, fact, reason)
+    except NotYet as reason:
+        if tried < listener.tries * 4:
+            await _again(message, _NOT_YET_DELAY * min(tried, 30))
+        else:
+            await _bury(tell, listener, message, fact, reason)
+    except Exception as error:
+        if tried < listener.tries:
+            delay = min(_LONGEST_DELAY, 2.0**tried) * random.uniform(0.8, 1.2)  # noqa: S311
+            log.warning(
+                "will be tried again",
+                durable=listener.durable,
+                sequence=message.metadata.sequence.stream,
+                tried=tried,
+                of=listener.tries,
+                delay=round(delay, 1),
+                error=type(error).__name__,
+                exc_info=tried == 1,
+            )
+            await _again(message, delay)
+        else:
+            await _bury(tell, listener, message, fact, error)
+    else:
+        await _settle([message])
+
+
+def _read(listener: Listener, message: Msg) -> Fact:
+    # A worker that dies of a message settles nothing, and the next one gets it. Its count is the
+    # only witness; a handler that was never reached has not been tried.
+    if message.metadata.num_delivered > max(8 * listener.tries, 24):
+        raise Refused("every worker that took it died")
+    return decode(message.data, (message.headers or {}).get(CONTRACT_HEADER, ""))
+
+
+async def _settle(messages: Sequence[Msg]) -> None:
+    """
+    Acknowledge, and know that the server heard it.
+
+    One connection carries a durable's acks in order, so the answer to the last one speaks for
+    all. Unheard acks are no loss: the messages come again, and every handler expects that.
+    """
+    try:
+        for message in messages[:-1]:
+            await message.ack()
+        await messages[-1].ack_sync(timeout=5.0)
+    except (nats.errors.Error, TimeoutError, OSError) as error:
+        log.info("acks not confirmed", count=len(messages), error=type(error).__name__)
+
+
+async def _again(message: Msg, delay: float) -> None:
+    try:
+        await message.nak(delay=delay)
+    except (nats.errors.Error, OSError) as error:
+        # Then it comes again after the ack wait.
+        log.info("nak not sent", error=type(error).__name__)
+
+
+async def _bury(
+    tell: Tell, listener: Listener, message: Msg, fact: Fact | None, reason: Exception
+) -> None:
+    letter = letter_of(message, durable=listener.durable, fact=fact, reason=reason)
+    try:
+        if listener.last_words is not None and fact is not None:
+            await listener.last_words(fact, letter.reason)
+        await tell([letter])
+        # Only now may the stream's copy go unanswered: its grave has a name.
+        await message.term()
+    except Exception as error:
+        log.warning("could not bury yet", durable=listener.durable, error=type(error).__name__)
+        await _again(message, 30.0)
+        return
+    log.error(
+        "buried",
+        durable=listener.durable,
+        sequence=letter.sequence,
+        dead_letter=str(letter.message_id),
+        complaint_id=str(letter.complaint_id),
+        error=type(reason).__name__,
+    )

