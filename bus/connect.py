@@ -53,8 +53,11 @@ async def open_bus(settings: Settings, *, name: str, patience: float = 30.0) -> 
     afterwards reconnects for ever: the client's default of two minutes would be a silent end.
     """
 
+    closing = False
+
     async def lost() -> None:
-        log.warning("bus lost", client=name)
+        if not closing:
+            log.warning("bus lost", client=name)
 
     async def found() -> None:
         log.info("bus found again", client=name)
@@ -91,6 +94,7 @@ async def open_bus(settings: Settings, *, name: str, patience: float = 30.0) -> 
             drafts = await open_drafts(js, replicas=settings.replicas)
         yield Bus(client, js, Publisher(client), drafts)
     finally:
+        closing = True
         try:
             async with asyncio.timeout(5):
                 await client.drain()

@@ -1,0 +1,84 @@
+# Buckstop's house keys. `make help` lists them.
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
+TOOLS := .tools
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.made-from-lock
+# City networks often look into TLS: trust what the machine trusts.
+export UV_SYSTEM_CERTS = 1
+export UV_PYTHON_DOWNLOADS ?= automatic
+export UV_LINK_MODE ?= copy
+
+.PHONY: help
+help: ## What can be asked of this Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+.PHONY: run
+run: $(STAMP) ## Run everything on http://127.0.0.1:8311/ with three sample logins
+	@$(BIN)/buckstop run --sample-logins
+
+.PHONY: demo
+demo: $(STAMP) ## The same, with 25 complaints already on the desks
+	@$(BIN)/buckstop demo
+
+.PHONY: test
+test: $(STAMP) browser ## Every test, on real servers and in a real browser
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: check
+check: $(STAMP) ## Lint, types, the import contract
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+.PHONY: bench
+bench: $(STAMP) ## The whole pipeline against its floor, in one run
+	@$(BIN)/python -m bench.pipeline $(BENCH_ARGS)
+
+.PHONY: lock
+lock: $(TOOLS)/found ## Choose the newest versions and write requirements.lock
+	@$$(cat $(TOOLS)/found) pip compile --universal --generate-hashes --python-version 3.11 \
+	    --extra embedded --group dev --upgrade pyproject.toml -o requirements.lock -q
+
+.PHONY: clean
+clean: ## Forget the environment and the tools (the data directory stays)
+	@rm -rf $(VENV) $(TOOLS) gateway/static/vendor
+
+.PHONY: browser
+browser: $(STAMP)
+	@$(BIN)/python -m tests.support.browser
+
+# uv from the machine; else from the package registry into this folder. Nothing is installed
+# outside, and pip may itself be missing.
+$(TOOLS)/found:
+	@mkdir -p $(TOOLS)
+	@if command -v uv >/dev/null 2>&1; then command -v uv > $@; \
+	elif [ -z "$(PYTHON)" ]; then \
+	    echo "Buckstop needs Python 3.11 or newer, and none was found." >&2; exit 1; \
+	elif $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+	    $(PYTHON) -m pip install --quiet --disable-pip-version-check --no-warn-script-location \
+	        --target $(TOOLS)/uv uv 2>$(TOOLS)/pip.log || { cat $(TOOLS)/pip.log >&2; exit 1; }; \
+	    echo "$(CURDIR)/$(TOOLS)/uv/bin/uv" > $@; \
+	elif $(PYTHON) -m venv $(TOOLS)/venv >/dev/null 2>&1; then \
+	    $(TOOLS)/venv/bin/pip install --quiet uv && echo "$(CURDIR)/$(TOOLS)/venv/bin/uv" > $@; \
+	else \
+	    echo "Buckstop gets its tools with pip. Please install pip (or uv) for $(PYTHON)." >&2; exit 1; \
+	fi
+
+# uv reads no pip configuration; pip knows the machine's mirror.
+$(STAMP): requirements.lock pyproject.toml gateway/assets/package-lock.json gateway/assets/build_hook.py $(TOOLS)/found
+	@UV=$$(cat $(TOOLS)/found); \
+	if [ -z "$$UV_INDEX_URL$$UV_DEFAULT_INDEX" ] && $(PYTHON) -m pip --version >/dev/null 2>&1; then \
+	    MIRROR=$$($(PYTHON) -m pip config get global.index-url 2>/dev/null || echo "$$PIP_INDEX_URL"); \
+	    [ -z "$$MIRROR" ] || export UV_DEFAULT_INDEX="$$MIRROR"; \
+	fi; \
+	echo "Making the environment (once)…" && \
+	{ [ -x $(BIN)/python ] || "$$UV" venv --quiet --python ">=3.11" $(VENV); } && \
+	"$$UV" pip sync --quiet --python $(BIN)/python requirements.lock && \
+	"$$UV" pip install --quiet --python $(BIN)/python --no-deps --editable .
+	@touch $@

@@ -1,0 +1,173 @@
+"""Sample facts: one of each contract, always the same."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from bus.contracts import (
+    Alternative,
+    CaseAssigned,
+    CaseClosed,
+    CaseNoted,
+    CaseOpened,
+    CaseReopened,
+    CaseSummary,
+    ComplaintReceived,
+    ComplaintRouted,
+    Contact,
+    DeadLetter,
+    Fact,
+    FileRef,
+    NoticeFailed,
+    NoticeQueued,
+    NoticeSent,
+    NoticeUnknown,
+    NoticeWithheld,
+    Person,
+)
+from bus.identity import complaint_id, mint_reference
+
+NOON = datetime(2026, 11, 20, 18, 0, tzinfo=UTC)
+SECRET = b"a secret for tests, long enough"
+
+PHOTO = FileRef(sha256="a" * 64, media_type="image/jpeg", name="photo-1.jpg", size=204_800)
+ORIGINAL = FileRef(sha256="b" * 64, media_type="application/json", name="web.json", size=310)
+REPORTER = Contact(name="Rosa Lara", email="rosa@resident.example", phone="+18165550142")
+ASSIGNEE = Person(
+    id="pat.moore", name="Pat Moore", email="pat.moore@independence.example", phone="816-555-0111"
+)
+
+
+def complaint(number: int = 1, channel: str = "web", **other: object) -> ComplaintReceived:
+    """The `number`-th complaint of a channel."""
+    id_ = complaint_id(channel, f"token-{number}")
+    values: dict[str, object] = {
+        "message_id": id_,
+        "occurred_at": NOON,
+        "channel": channel,
+        "external_id": f"token-{number}",
+        "reference": mint_reference(SECRET, id_),
+        "text": f"Big pothole on 23rd by the gas station, number {number}",
+        "address": "11401 E 23rd St",
+        "lat": 39.0757,
+        "lon": -94.4416,
+        "place_source": "pin",
+        "reporter": REPORTER,
+        "original": ORIGINAL,
+        "attachments": (PHOTO,),
+    }
+    return ComplaintReceived.model_validate(values | other)
+
+
+def summary() -> CaseSummary:
+    told = complaint()
+    return CaseSummary(
+        case_id=told.message_id,
+        reference=told.reference,
+        channel=told.channel,
+        opened_at=NOON,
+        text=told.text,
+        problem_type="Pothole/Street Maintenance",
+        department="MS-STREET MAINTENANCE",
+        district="District 2",
+        address=told.address,
+        lat=told.lat,
+        lon=told.lon,
+        reporter=REPORTER,
+        assignee=ASSIGNEE,
+        attachments=(PHOTO,),
+    )
+
+
+def _id(number: int) -> UUID:
+    return UUID(int=number)
+
+
+def one_of_each() -> list[Fact]:
+    told = complaint()
+    case = summary()
+    notice = {"notice_id": _id(8), "case_id": case.case_id, "medium": "email", "sender": "smtp"}
+    return [
+        told,
+        ComplaintRouted(
+            message_id=_id(1),
+            occurred_at=NOON,
+            complaint_id=told.message_id,
+            reference=told.reference,
+            channel="web",
+            problem_type="Pothole/Street Maintenance",
+            confidence=0.83,
+            alternatives=(Alternative(problem_type="Sinkhole", confidence=0.06),),
+            address=told.address,
+            lat=told.lat,
+            lon=told.lon,
+            district="District 2",
+            department="MS-STREET MAINTENANCE",
+            assignee=ASSIGNEE,
+            reasons=("District 2: the point lies in it",),
+            model="independence-1",
+        ),
+        CaseOpened(message_id=_id(2), occurred_at=NOON, case=case),
+        CaseAssigned(message_id=_id(3), occurred_at=NOON, case=case, assigned_by="dana.ruiz"),
+        CaseNoted(
+            message_id=_id(4),
+            occurred_at=NOON,
+            case=case,
+            text="A crew comes on Tuesday.",
+            public=True,
+            author="Pat Moore",
+        ),
+        CaseClosed(
+            message_id=_id(5),
+            occurred_at=NOON,
+            case=case,
+            outcome="fixed",
+            words="We filled the hole today.",
+            closed_by="pat.moore",
+        ),
+        CaseReopened(
+            message_id=_id(6),
+            occurred_at=NOON,
+            case=case,
+            reason="It sank again.",
+            reopened_by="dana.ruiz",
+        ),
+        NoticeQueued(
+            message_id=_id(8),
+            occurred_at=NOON,
+            case_id=case.case_id,
+            reference=case.reference,
+            notice="receipt",
+            medium="email",
+            recipient="rosa@resident.example",
+            recipient_name="Rosa Lara",
+            language="es",
+            subject_line="Recibimos su informe",
+            text="Gracias.",
+            html="<p>Gracias.</p>",
+            attachments=(PHOTO,),
+        ),
+        NoticeSent(message_id=_id(9), occurred_at=NOON, provider_id="<8@buckstop>", **notice),
+        NoticeUnknown(message_id=_id(10), occurred_at=NOON, **notice),
+        NoticeFailed(message_id=_id(11), occurred_at=NOON, reason="550 no such user", **notice),
+        NoticeWithheld(
+            message_id=_id(12),
+            occurred_at=NOON,
+            case_id=case.case_id,
+            notice="receipt",
+            reason="the resident left no email address",
+        ),
+        DeadLetter(
+            message_id=_id(13),
+            occurred_at=NOON,
+            durable="router_complaint_received",
+            stream="COMPLAINTS",
+            sequence=41,
+            original_subject="complaint.received.web",
+            original_id=str(told.message_id),
+            complaint_id=told.message_id,
+            reason="Refused: for the test",
+            tries=6,
+            headers={"Buckstop-Contract": "complaint.received.v1"},
+            payload="e30=",
+        ),
+    ]
