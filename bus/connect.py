@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
 import nats
@@ -99,4 +99,5 @@ async def open_bus(settings: Settings, *, name: str, patience: float = 30.0) -> 
             async with asyncio.timeout(5):
                 await client.drain()
         except (nats.errors.Error, TimeoutError, OSError):
-            await client.close()
+            with suppress(OSError):  # the server is away: there is nobody to say goodbye to
+                await client.close()

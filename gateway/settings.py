@@ -15,7 +15,8 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from bus import connect, files
+from bus import connect
+from bus.files import Settings as FileSettings
 from notifier.settings import NotifierSettings
 from store import pool
 
@@ -70,7 +71,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     bus: connect.Settings = connect.Settings()
-    files: files.Settings = files.Settings()
+    files: FileSettings = FileSettings()
     store: pool.Settings = pool.Settings()
     notifier: NotifierSettings = NotifierSettings()
 
@@ -164,15 +165,15 @@ def _unknown_in_environment() -> list[str]:
     for name in os.environ:
         if name.upper().startswith(PREFIX):
             path = name.upper()[len(PREFIX) :].lower().split("__")
-            known: type[BaseModel] | None = Settings
+            known: Any = Settings  # a settings class, or None below a value
             for step in path:
                 field = known.model_fields.get(step) if known is not None else None
                 if field is None:
                     faults.append(f"The environment sets {name}, and there is no such setting.")
                     break
-                annotation = field.annotation
-                is_nested = isinstance(annotation, type) and issubclass(annotation, BaseModel)
-                known = annotation if is_nested else None
+                inner = field.annotation
+                nested = isinstance(inner, type) and issubclass(inner, BaseModel)
+                known = inner if nested else None
     return faults
 
 

@@ -1,0 +1,91 @@
+"""
+`buckstop audit`: the ledger's equation, held against the stream.
+
+Every complaint that a channel acknowledged lies in the stream. One that the ledger does not know
+is in flight while the store still has it before it; when the store believes to be done, it is
+missing, and is told again.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from uuid import uuid4
+
+import asyncpg
+import structlog
+
+from bus.connect import Bus
+from bus.stream import again, stored_in
+from store.ledger import Equation, equation, known
+
+log = structlog.stdlib.get_logger()
+
+_STREAM = "COMPLAINTS"
+_SUBJECT = "complaint.received.>"
+_STORE = "store_complaint"
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What the books say."""
+
+    equation: Equation
+    brought_in: int
+    """Complaints that the store had missed and that were told again."""
+
+    @property
+    def closes(self) -> bool:
+        return self.equation.closes and self.equation.in_flight == 0
+
+
+async def audit(pool: asyncpg.Pool, bus: Bus, *, patience: float) -> Audit:
+    """
+    The equation, once nothing is in flight or `patience` seconds are over. What the store missed
+    is told again once, and counted.
+    """
+    loop = asyncio.get_running_loop()
+    until = loop.time() + patience
+    brought_in = 0
+    while True:
+        unknown = await _unknown(pool, bus)
+        async with pool.acquire() as connection:
+            books = await equation(connection)
+        if unknown and not brought_in and await _store_is_done(bus):
+            # Looked at before the store said it was done, so look once more.
+            unknown = await _unknown(pool, bus)
+            mark = f"audit-{uuid4().hex[:8]}"
+            await bus.publisher.post(
+                [await again(bus.client, _STREAM, sequence, mark) for sequence in unknown]
+            )
+            brought_in = len(unknown)
+            if brought_in:
+                log.warning("told again what the store had missed", complaints=brought_in)
+        found = Audit(
+            Equation(
+                received=books.received + len(unknown),
+                filed=books.filed,
+                quarantined=books.quarantined,
+                ignored=books.ignored,
+                in_flight=books.in_flight + len(unknown),
+            ),
+            brought_in,
+        )
+        if found.equation.in_flight == 0 or loop.time() >= until:
+            return found
+        await asyncio.sleep(0.5)
+
+
+async def _unknown(pool: asyncpg.Pool, bus: Bus) -> list[int]:
+    """Where in the stream the complaints lie that the ledger does not know; each id once."""
+    missing: dict[object, int] = {}
+    async for some in stored_in(bus.client, _STREAM, _SUBJECT):
+        async with pool.acquire() as connection:
+            there = await known(connection, [one.message_id for one in some])
+        for one in some:
+            if one.message_id not in there:
+                missing.setdefault(one.message_id, one.sequence)
+    return list(missing.values())
+
+
+async def _store_is_done(bus: Bus) -> bool:
+    info = await bus.js.consumer_info(_STREAM, _STORE)
+    return not info.num_pending and not info.num_ack_pending

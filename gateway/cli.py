@@ -1,0 +1,472 @@
+"""The command `buckstop`: what each word does is told by `buckstop --help`."""
+
+import asyncio
+import getpass
+import json
+import os
+import sys
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import structlog
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from bus.connect import open_bus
+from bus.errors import Unavailable
+from bus.files import open_files
+from channels.intake import Heard, Intake, complaint_from
+from gateway import doctor as doctor_
+from gateway import samples, settings as settings_
+from gateway.audit import audit as audit_
+from gateway.compose import SERVICES, city_folder
+from gateway.engines import EngineTrouble
+from gateway.house import House
+from gateway.logs import set_up
+from gateway.run import engines_of, reach, running
+from gateway.run import run as run_
+from gateway.settings import BadSettings, Settings, secret_of
+from gateway.submit import NotTaken, Taken, read_line, submit as submit_
+from router.rules import BadCity, load_city
+from router.service import open_router
+from store import accounts
+from store.migrate import MigrationFailed, migrate as migrate_
+from store.model import Role
+from store.pool import open_pool
+
+app = App(
+    name="buckstop",
+    help="A city's front door for complaints. Every report becomes one case on one person's desk.",
+    help_epilogue=(
+        "Exit codes: 0 done; 1 something is wrong with what was asked or found; "
+        "2 Buckstop cannot run here, the sentence says why; 130 interrupted."
+    ),
+    version_flags=["--version"],
+)
+user = App(name="user", help="Who may sign in.")
+city = App(name="city", help="The city's folder.")
+app.command(user)
+app.command(city)
+
+out = Console(highlight=False, soft_wrap=True)
+err = Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Where:
+    """Options that every command takes."""
+
+    data: Annotated[Path | None, Parameter(help="The data directory (default: .buckstop)")] = None
+    config: Annotated[Path | None, Parameter(help="A TOML file of settings")] = None
+
+    def settings(self) -> Settings:
+        loaded = settings_.load(self.config, data=self.data)
+        set_up(loaded.log)
+        return loaded
+
+
+HERE = Where()
+Format = Annotated[Literal["text", "json"], Parameter(help="How figures are printed")]
+
+
+# ── running ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command
+def run(
+    *services: Annotated[str, Parameter(help="web, router, store, notifier; none named: all")],
+    where: Where = HERE,
+    port: Annotated[int | None, Parameter(help="Serve the pages on this port")] = None,
+    sample_logins: Annotated[
+        bool, Parameter(help="Three sample people can sign in (only on this machine)")
+    ] = False,
+) -> int:
+    """Run Buckstop, or some of its services, until Ctrl-C or SIGTERM."""
+    if unknown := sorted(set(services) - set(SERVICES)):
+        return _trouble(f"There is no service {', '.join(unknown)}: choose of {', '.join(SERVICES)}.")
+    return _run(where, services, port, sample_logins=sample_logins, sample_complaints=False)
+
+
+@app.command
+def demo(
+    *,
+    where: Where = HERE,
+    port: Annotated[int | None, Parameter(help="Serve the pages on this port")] = None,
+) -> int:
+    """Run Buckstop with three sample logins and 25 varied complaints on the desks."""
+    return _run(where, (), port, sample_logins=True, sample_complaints=True)
+
+
+def _run(
+    where: Where,
+    services: tuple[str, ...],
+    port: int | None,
+    *,
+    sample_logins: bool,
+    sample_complaints: bool,
+) -> int:
+    settings = where.settings()
+    if port is not None:
+        settings = settings.model_copy(
+            update={"http": settings.http.model_copy(update={"port": port})}
+        )
+    if sample_logins and not settings.on_loopback:
+        return _trouble(
+            f"Sample logins are for this machine alone, and the pages would be served on "
+            f"{settings.http.host}. Use `buckstop user add` instead."
+        )
+
+    async def welcome(house: House, seconds: float) -> None:
+        logins = await samples.put_logins(house) if sample_logins else []
+        out.print(f"\nBuckstop is ready on {settings.base_url}/  ({seconds:.1f} s)")
+        if logins:
+            out.print(f"\nSample logins for {settings.base_url}/staff, password {samples.PASSWORD}")
+            for one in logins:
+                out.print(f"  {one.login:<16} {one.what}")
+        if not settings.notifier.smtp.host:
+            out.print(f"\nMail is not sent but kept: {settings.base_url}/mailbox")
+        out.print("\nCtrl-C stops it.\n")
+        sys.stdout.flush()
+        if sample_complaints:
+            await samples.tell_complaints(house)
+
+    return _go(run_(settings, services or tuple(SERVICES), welcome))
+
+
+# ── complaints ──────────────────────────────────────────────────────────────────────────────────
+
+
+@app.command
+def submit(
+    file: Annotated[Path, Parameter(help="JSON lines; - is standard input")],
+    *,
+    where: Where = HERE,
+    patience: Annotated[float, Parameter(help="Seconds to wait for a bus that is away")] = 120.0,
+) -> int:
+    """
+    Submit complaints to a running Buckstop, one JSON object a line.
+
+    Each has `text`, and may have channel, external_id, address, lat, lon, name, email, phone,
+    language, problem_type, received_at. Prints external_id and reference, a line each. The same
+    external_id twice is one case.
+    """
+    settings = where.settings()
+    lines = _lines(file)
+
+    async def all_of_them() -> int:
+        engines = running(settings)
+        until = asyncio.get_running_loop().time() + patience
+        while engines is None:
+            if asyncio.get_running_loop().time() > until:
+                raise EngineTrouble(
+                    f"Buckstop is not running on {settings.data}. Start it with `buckstop run`."
+                )
+            await asyncio.sleep(0.3)
+            engines = running(settings)
+        bad = 0
+        at = settings.bus.model_copy(update={"url": engines.nats_url})
+        async with open_bus(at, name="buckstop submit", patience=patience) as bus:
+            intake = Intake(
+                secret=secret_of(settings),
+                files=open_files(settings.files, settings.data),
+                tell=bus.tell,
+            )
+            with _progress("submitted", len(lines)) as step:
+                async for answer in submit_(lines, intake, patience=patience):
+                    step()
+                    if isinstance(answer, Taken):
+                        _line({"external_id": answer.external_id, "reference": answer.reference})
+                    else:
+                        bad += 1
+                        err.print(f"{file}, line {answer.number}: {answer.reason}", markup=False)
+        if bad:
+            err.print(f"{bad} of {len(lines)} lines were not taken; the others were.")
+        return 1 if bad else 0
+
+    return _go(all_of_them())
+
+
+@app.command
+def route(
+    file: Annotated[Path, Parameter(help="JSON lines; - is standard input")] = Path("-"),
+    *,
+    where: Where = HERE,
+) -> int:
+    """
+    Say where complaints belong: type, district, department, person, and why. No servers.
+
+    Takes the lines that `submit` takes; prints problem_type, confidence, alternatives, district,
+    department, assignee and reasons, a line each.
+    """
+    settings = where.settings()
+    lines = _lines(file)
+    router = open_router(load_city(city_folder(settings)), settings.data / "models")
+    bad = 0
+    with _progress("routed", len(lines)) as step:
+        for start in range(0, len(lines), 128):
+            some = [read_line(line, start + place + 1) for place, line in enumerate(lines[start : start + 128])]
+            complaints = [
+                complaint_from(
+                    one,
+                    reference="",
+                    original=None,
+                    received_at=one.received_at or samples.now(),
+                )
+                for one in some
+                if isinstance(one, Heard)
+            ]
+            routed = iter(router.route(complaints))
+            for one in some:
+                step()
+                if isinstance(one, NotTaken):
+                    bad += 1
+                    err.print(f"{file}, line {one.number}: {one.reason}", markup=False)
+                    _line({"error": one.reason})
+                    continue
+                fact = next(routed)
+                _line(
+                    {
+                        "external_id": one.external_id,
+                        "problem_type": fact.problem_type,
+                        "confidence": fact.confidence,
+                        "alternatives": [
+                            {"problem_type": other.problem_type, "confidence": other.confidence}
+                            for other in fact.alternatives
+                        ],
+                        "district": fact.district,
+                        "department": fact.department,
+                        "assignee": fact.assignee.id if fact.assignee else None,
+                        "emergency": fact.emergency,
+                        "reasons": list(fact.reasons),
+                    }
+                )
+    return 1 if bad else 0
+
+
+@app.command
+def audit(
+    *,
+    where: Where = HERE,
+    format: Format = "text",
+    wait: Annotated[float, Parameter(help="Seconds to wait until nothing is in flight")] = 15.0,
+) -> int:
+    """
+    Print the ledger's equation; exit 1 when it does not close.
+
+    What the stream holds and the store has missed is told to it again, and counted.
+    """
+    settings = where.settings()
+
+    async def look() -> int:
+        async with reach(settings) as engines:
+            at = settings.bus.model_copy(update={"url": engines.nats_url})
+            stored = settings.store.model_copy(update={"dsn": engines.dsn})
+            async with open_bus(at, name="buckstop audit") as bus, open_pool(stored) as pool:
+                found = await audit_(pool, bus, patience=wait)
+        books = found.equation
+        if format == "json":
+            _line(
+                {
+                    "received": books.received,
+                    "filed": books.filed,
+                    "quarantined": books.quarantined,
+                    "ignored": books.ignored,
+                    "in_flight": books.in_flight,
+                    "brought_in": found.brought_in,
+                    "closes": found.closes,
+                }
+            )
+        else:
+            out.print(str(books))
+            if found.brought_in:
+                out.print(f"{found.brought_in} had been missed and were told again.")
+            if not found.closes:
+                err.print("The equation does not close yet: something is in flight or lost.")
+        return 0 if found.closes else 1
+
+    return _go(look())
+
+
+# ── looking after it ────────────────────────────────────────────────────────────────────────────
+
+
+@app.command
+def migrate(*, where: Where = HERE) -> int:
+    """Bring the database to the newest schema. Safe to repeat."""
+    settings = where.settings()
+
+    async def work() -> int:
+        if settings.store.dsn:
+            await migrate_(settings.store.dsn)
+        else:
+            async with engines_of(settings) as engines:
+                await migrate_(engines.dsn)
+        out.print("The database has the newest schema.")
+        return 0
+
+    return _go(work())
+
+
+@app.command
+def doctor(*, where: Where = HERE, format: Format = "text") -> int:
+    """Try every setting and say in words what is wrong. Exit 1 when something is."""
+    settings = where.settings()
+
+    async def look() -> int:
+        findings = await doctor_.examine(settings)
+        if format == "json":
+            _line([{"what": one.what, "ok": one.ok, "words": one.words} for one in findings])
+        else:
+            for one in findings:
+                mark = "[green]ok[/]   " if one.ok else "[red]wrong[/]"
+                out.print(mark, end="  ")
+                out.print(f"{one.what}: {one.words}", markup=False)
+        return 0 if all(one.ok for one in findings) else 1
+
+    return _go(look())
+
+
+@city.command(name="check")
+def check_city(
+    folder: Annotated[Path | None, Parameter(help="A city folder; default: the settings'")] = None,
+    *,
+    where: Where = HERE,
+) -> int:
+    """Judge a city folder: every fault in a sentence that names the file."""
+    settings = where.settings()
+    loaded = load_city(folder or city_folder(settings))
+    out.print(
+        f"{loaded.name}, {loaded.state}: {len(loaded.problem_types)} problem types, "
+        f"{len(loaded.departments)} departments, {len(loaded.people)} people, "
+        f"{len(loaded.districts)} districts, {len(loaded.examples)} examples. All well."
+    )
+    return 0
+
+
+@user.command(name="add")
+def add_user(
+    login: Annotated[str, Parameter(help="The name to sign in with")],
+    *,
+    name: str,
+    email: str,
+    role: Annotated[list[Role], Parameter(help="May be given several times")],
+    department: str | None = None,
+    phone: str | None = None,
+    password_stdin: Annotated[bool, Parameter(help="Read the password from standard input")] = False,
+    where: Where = HERE,
+) -> int:
+    """
+    Let somebody sign in, or change who they are and their password.
+
+    The password is asked for, or read from standard input; never given on the command line.
+    """
+    settings = where.settings()
+    password = sys.stdin.readline().rstrip("\n") if password_stdin else _ask_password()
+    if len(password) < 12:
+        return _trouble("The password needs at least 12 characters.", code=1)
+    known = load_city(city_folder(settings)).departments_by_name
+    if department is not None and department not in known:
+        return _trouble(f"The city has no department {department!r}.", code=1)
+
+    async def work() -> int:
+        async with reach(settings) as engines:
+            stored = settings.store.model_copy(update={"dsn": engines.dsn})
+            async with open_pool(stored) as pool, pool.acquire() as connection:
+                await accounts.put_account(
+                    connection,
+                    login=login,
+                    name=name,
+                    email=email,
+                    phone=phone,
+                    department=department,
+                    roles=role,
+                    password=password,
+                )
+        out.print(f"{login} can sign in.")
+        return 0
+
+    return _go(work())
+
+
+# ── the manner in which commands end ────────────────────────────────────────────────────────────
+
+
+def _go(work: Coroutine[Any, Any, int | None]) -> int:
+    return asyncio.run(work) or 0
+
+
+def _trouble(sentence: str, code: int = 2) -> int:
+    err.print(sentence, markup=False)
+    return code
+
+
+def _line(value: object) -> None:
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def _lines(file: Path) -> list[str]:
+    stream = sys.stdin.buffer if str(file) == "-" else file.open("rb")
+    with stream:
+        return [line for raw in stream if (line := raw.decode(errors="replace")).strip()]
+
+
+class _progress:
+    """A progress bar on a terminal, silence elsewhere."""
+
+    def __init__(self, what: str, total: int) -> None:
+        self._bar = Progress(
+            TextColumn(what),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=err,
+            disable=not err.is_terminal,
+        )
+        self._task = self._bar.add_task(what, total=total)
+
+    def __enter__(self) -> Any:
+        self._bar.start()
+        return lambda: self._bar.advance(self._task)
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+
+def _ask_password() -> str:
+    first = getpass.getpass("Password: ")
+    if first != getpass.getpass("The same again: "):
+        raise EngineTrouble("The two passwords differ.")
+    return first
+
+
+def main() -> None:
+    """The console script."""
+    try:
+        answer = app(result_action="return_value")
+        code = answer if isinstance(answer, int) else 0
+    except BadSettings as error:
+        code = _trouble("The settings cannot be used:\n" + "\n".join(f"  {one}" for one in error.faults))
+    except BadCity as error:
+        code = _trouble("The city folder cannot be used:\n" + "\n".join(f"  {one}" for one in error.faults))
+    except (EngineTrouble, MigrationFailed) as error:
+        code = _trouble(str(error))
+    except Unavailable as error:
+        code = _trouble(f"The bus did not answer: {error}. What has a reference is safe; try again.")
+    except FileNotFoundError as error:
+        code = _trouble(f"{error.filename}: there is no such file.")
+    except KeyboardInterrupt:
+        code = 130
+    except BrokenPipeError:
+        # Whoever read us has enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    sys.stdout.flush()
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,141 @@
+"""The only place that knows everybody: it opens what services need and hands it to them."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+import structlog
+
+from bus.connect import open_bus
+from bus.files import open_files
+from bus.service import Service
+from bus.worker import Listener, listen
+from channels.intake import Intake
+from gateway.city_words import words_of
+from gateway.engines import Engines
+from gateway.house import House
+from gateway.http import serve
+from gateway.settings import Settings, secret_of
+from notifier import service as notifier_service
+from notifier.service import open_sender
+from router import service as router_service
+from router.rules import City, load_city
+from router.service import Router, open_router
+from store import accounts, outbox
+from store import service as store_service
+from store.pool import open_pool
+
+log = structlog.stdlib.get_logger()
+
+CITIES = Path(router_service.__file__).parent / "cities"
+
+
+def city_folder(settings: Settings) -> Path:
+    """The folder that `city` names: one that comes along, or a path."""
+    ours = CITIES / settings.city
+    return ours if ours.is_dir() else Path(settings.city)
+
+
+@asynccontextmanager
+async def open_house(settings: Settings, engines: Engines) -> AsyncIterator[House]:
+    """A house on migrated engines, its people known to the store."""
+    reachable = settings.bus.model_copy(update={"url": engines.nats_url})
+    stored = settings.store.model_copy(update={"dsn": engines.dsn})
+    async with AsyncExitStack() as open_things:
+        # The router's libraries and model take seconds to load; the rest opens meanwhile.
+        loading = asyncio.create_task(asyncio.to_thread(_open_router, settings), name="load city")
+        files = await asyncio.to_thread(open_files, settings.files, settings.data)
+        pool = await open_things.enter_async_context(open_pool(stored))
+        bus = await open_things.enter_async_context(open_bus(reachable, name="buckstop"))
+        router = await loading
+        await _introduce_people(pool, router.city)
+        sender = await open_things.enter_async_context(
+            open_sender(settings.notifier, words_of(router.city), files=files)
+        )
+        yield House(
+            settings=settings,
+            city=router.city,
+            router=router,
+            bus=bus,
+            pool=pool,
+            files=files,
+            intake=Intake(secret=secret_of(settings), files=files, tell=bus.tell),
+            sender=sender,
+        )
+
+
+def _open_router(settings: Settings) -> Router:
+    return open_router(load_city(city_folder(settings)), settings.data / "models")
+
+
+async def _introduce_people(pool: asyncpg.Pool, city: City) -> None:
+    async with pool.acquire() as connection, connection.transaction():
+        for one in city.people:
+            await accounts.put_person(
+                connection,
+                login=one.id,
+                name=one.name,
+                email=one.email,
+                phone=one.phone,
+                department=one.department,
+                roles=one.roles,
+            )
+
+
+def _router(house: House) -> Service:
+    return _listening("router", house, router_service.listeners(house.router, house.bus.tell))
+
+
+def _store(house: House) -> Service:
+    async def relay(stop: asyncio.Event) -> None:
+        await outbox.relay(house.pool, house.bus.tell, stop)
+
+    return _listening("store", house, store_service.listeners(house.pool), relay)
+
+
+def _notifier(house: House) -> Service:
+    listeners = notifier_service.listeners(
+        house.settings.notifier,
+        words_of(house.city),
+        house.bus.tell,
+        house.sender,
+        base_url=house.settings.base_url,
+    )
+    return _listening("notifier", house, listeners)
+
+
+def _web(house: House) -> Service:
+    async def run(stop: asyncio.Event) -> None:
+        await serve(house, stop)
+
+    return Service("web", run)
+
+
+SERVICES: dict[str, Callable[[House], Service]] = {
+    "web": _web,
+    "router": _router,
+    "store": _store,
+    "notifier": _notifier,
+}
+"""What `buckstop run` can run, by the word that names it."""
+
+
+def _listening(
+    name: str,
+    house: House,
+    listeners: Sequence[Listener],
+    *besides: Callable[[asyncio.Event], object],
+) -> Service:
+    async def run(stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            for listener in listeners:
+                tasks.create_task(
+                    listen(house.bus.client, house.bus.tell, listener, stop),
+                    name=listener.durable,
+                )
+            for other in besides:
+                tasks.create_task(other(stop), name=f"{name} relay")  # type: ignore[arg-type]
+
+    return Service(name, run)

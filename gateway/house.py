@@ -1,0 +1,27 @@
+"""What is open while Buckstop runs; `gateway/compose.py` opens it."""
+
+from dataclasses import dataclass
+
+import asyncpg
+
+from bus.connect import Bus
+from bus.files import Files
+from channels.intake import Intake
+from gateway.settings import Settings
+from notifier.senders import Sender
+from router.rules import City
+from router.service import Router
+
+
+@dataclass(frozen=True)
+class House:
+    """Everything that is open while Buckstop runs."""
+
+    settings: Settings
+    city: City
+    router: Router
+    bus: Bus
+    pool: asyncpg.Pool
+    files: Files
+    intake: Intake
+    sender: Sender

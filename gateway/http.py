@@ -1,0 +1,84 @@
+"""The web application: every audience's pages and every channel's routes behind one port."""
+
+import asyncio
+
+import structlog
+from aiohttp import web
+
+from channels.photos import Darkroom
+from channels.registry import open_channels
+from channels.web_form import WebForm
+from gateway import health, keys
+from gateway.house import House
+from gateway.pages import layout
+from gateway.pages.city_page import page_of
+from gateway.resident import routes as resident
+from gateway.staff import routes as staff
+from store.migrate import pending
+
+log = structlog.stdlib.get_logger()
+
+# A text of 100,000 emoji is 1.2 MB when a form sends it, and gets an answer that keeps it.
+# Photos are streamed and counted by the page that takes them.
+_MOST_BYTES = 4 * 1024 * 1024
+_GRACE = 10.0  # seconds that requests under way have to finish
+
+
+def application(house: House) -> web.Application:
+    """The application, not yet served."""
+    app = web.Application(client_max_size=_MOST_BYTES)
+    app[keys.POOL] = house.pool
+    app[keys.FILES] = house.files
+    app[keys.DRAFTS] = house.bus.drafts
+    app[keys.TELL] = house.bus.tell
+    app[keys.CITY] = house.city
+    app[keys.ROUTER] = house.router
+    app[keys.INTAKE] = house.intake
+    app[keys.SETTINGS] = house.settings
+    app[keys.WEB_FORM] = WebForm(
+        house.intake, problem_types=[kind.name for kind in house.city.offered]
+    )
+    app[keys.DARKROOM] = Darkroom()
+    layout.prepare(app, page_of(house.city))
+    app.add_routes(health.routes(pings(house)))
+    for channel in open_channels(house.intake).values():
+        app.add_routes(channel.routes)
+    app.add_routes(resident.routes())
+    staff.prepare(app)
+    return app
+
+
+def pings(house: House) -> dict[str, health.Ping]:
+    """What the pages stand on, each by name."""
+
+    async def bus() -> None:
+        await house.bus.client.flush(timeout=2)
+
+    async def streams() -> None:
+        await house.bus.js.account_info()
+
+    async def postgres() -> None:
+        async with house.pool.acquire(timeout=2) as connection:
+            await connection.fetchval("SELECT 1")
+
+    async def migrations() -> None:
+        async with house.pool.acquire(timeout=2) as connection:
+            if missing := await pending(connection):
+                raise RuntimeError(f"{len(missing)} migrations are missing")
+
+    return {"bus": bus, "streams": streams, "postgres": postgres, "migrations": migrations}
+
+
+async def serve(house: House, stop: asyncio.Event) -> None:
+    """Answer requests until asked to stop; those under way are finished."""
+    runner = web.AppRunner(
+        application(house), access_log=None, handle_signals=False, shutdown_timeout=_GRACE
+    )
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, house.settings.http.host, house.settings.http.port)
+        await site.start()
+        log.info("pages served", url=house.settings.base_url)
+        await stop.wait()
+    finally:
+        await runner.cleanup()

@@ -1,0 +1,27 @@
+"""The keys under which the web application holds what its handlers use."""
+
+import asyncpg
+from aiohttp import web
+
+from bus.drafts import Drafts
+from bus.files import Files
+from bus.publish import Tell
+from channels.intake import Intake
+from channels.photos import Darkroom
+from channels.web_form import WebForm
+from gateway.pages.city_page import CityPage
+from gateway.settings import Settings
+from router.rules import City
+from router.service import Router
+
+POOL = web.AppKey("pool", asyncpg.Pool)
+FILES = web.AppKey("files", Files)
+DRAFTS = web.AppKey("drafts", Drafts)
+TELL: web.AppKey[Tell] = web.AppKey("tell")
+INTAKE = web.AppKey("intake", Intake)
+SETTINGS = web.AppKey("settings", Settings)
+CITY = web.AppKey("city", City)
+CITY_PAGE = web.AppKey("city_page", CityPage)
+ROUTER = web.AppKey("router", Router)
+WEB_FORM = web.AppKey("web_form", WebForm)
+DARKROOM = web.AppKey("darkroom", Darkroom)

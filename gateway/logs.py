@@ -1,0 +1,39 @@
+"""How log lines look: for people on a terminal, JSON elsewhere. They go to standard error."""
+
+import logging
+import sys
+
+import structlog
+from structlog.typing import Processor
+
+from gateway.settings import LogSettings
+
+
+def set_up(settings: LogSettings) -> None:
+    """Structlog for our own lines and the standard library's, at one level, in one format."""
+    for_people = settings.format == "console" or (settings.format == "auto" and sys.stderr.isatty())
+    level = logging.getLevelNamesMapping()[settings.level.upper()]
+    shared: list[Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    render: list[Processor] = (
+        [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        if for_people
+        # No locals in a traceback: they may hold what residents wrote.
+        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
+    )
+    structlog.configure(
+        processors=[*shared, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    formatter = structlog.stdlib.ProcessorFormatter(
+        foreign_pre_chain=shared,
+        processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render],
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)

@@ -1,0 +1,96 @@
+"""
+A report while it is being written: kept on the bus for a day, found by a token in a cookie.
+
+The fields stay as they were typed; they are checked at each step, and once more when sent.
+"""
+
+import secrets
+
+from aiohttp import web
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from bus.contracts import FileRef
+from gateway.keys import DRAFTS
+from gateway.pages.client import is_secure
+
+COOKIE = "report"
+_KEEP = 24 * 3600  # seconds
+
+
+class DraftPhoto(BaseModel):
+    """A photo that is kept already, with the place that the camera wrote into it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    file: FileRef
+    lat: float | None = None
+    lon: float | None = None
+
+
+class Sent(BaseModel):
+    """What the receipt may say; nothing that tells who the resident is."""
+
+    reference: str
+    by_email: bool = False
+
+
+class Draft(BaseModel):
+    form_id: str
+    """Names this report for ever: sent twice, it is one complaint."""
+    fields: dict[str, str] = {}
+    photos: list[DraftPhoto] = []
+    warned_place: str = ""
+    """The place of which we said that it lies outside the city."""
+    sent: dict[str, Sent] = {}
+    """By form id: what was sent before from this browser."""
+
+    @classmethod
+    def new(cls) -> "Draft":
+        return cls(form_id=secrets.token_hex(16))
+
+    def after_sending(self, reference: str) -> "Draft":
+        """The next, empty draft, which only remembers what was sent."""
+        told = Sent(reference=reference, by_email=bool(self.fields.get("email", "").strip()))
+        return Draft(
+            form_id=secrets.token_hex(16),
+            sent=dict([*self.sent.items(), (self.form_id, told)][-20:]),
+        )
+
+    @property
+    def is_begun(self) -> bool:
+        return bool(self.fields.get("text", "").strip())
+
+    def photo_points(self) -> list[tuple[float, float]]:
+        return [
+            (one.lat, one.lon) for one in self.photos if one.lat is not None and one.lon is not None
+        ]
+
+
+async def find_draft(request: web.Request) -> Draft | None:
+    """The draft of this browser; None when there is none or it is older than a day."""
+    token = request.cookies.get(COOKIE)
+    if not token or len(token) > 100:
+        return None
+    kept = await request.app[DRAFTS].read(token)
+    if kept is None:
+        return None
+    try:
+        return Draft.model_validate_json(kept)
+    except ValidationError:
+        return None  # written by another version of Buckstop: as good as expired
+
+
+async def keep_draft(request: web.Request, draft: Draft, response: web.StreamResponse) -> None:
+    """Keep the draft, and give `response` the cookie that finds it. Returns once it is stored."""
+    token = request.cookies.get(COOKIE) or ""
+    if not 20 <= len(token) <= 100:
+        token = secrets.token_urlsafe(32)
+    await request.app[DRAFTS].write(token, draft.model_dump_json().encode())
+    response.set_cookie(
+        COOKIE,
+        token,
+        max_age=_KEEP,
+        httponly=True,
+        samesite="Lax",
+        secure=is_secure(request),
+    )

@@ -1,0 +1,150 @@
+"""`buckstop run`: engines, house, services; ready within seconds, stopped by a signal."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from contextlib import asynccontextmanager
+
+import asyncpg
+import structlog
+
+from gateway.compose import SERVICES, open_house
+from gateway.engines import Engines, EngineTrouble, open_engines
+from gateway.house import House
+from gateway.instance import Address, hold
+from gateway.settings import Settings
+from store.migrate import MigrationFailed, migrate, pending
+
+log = structlog.stdlib.get_logger()
+
+Welcome = Callable[[House, float], Awaitable[None]]
+"""Called once all services run, with the seconds that it took."""
+
+
+async def run(settings: Settings, names: Collection[str], welcome: Welcome) -> None:
+    """
+    Run the named services until SIGTERM or Ctrl-C; what is in hand is finished first.
+
+    Raises `EngineTrouble` with a sentence when it cannot start. A service that crashes ends the
+    process with its error.
+    """
+    began = time.monotonic()
+    if "web" in names:
+        _look_at_port(settings)
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with engines_of(settings) as engines:
+        Address(
+            nats_url=engines.nats_url,
+            dsn=engines.dsn,
+            base_url=settings.base_url,
+            pid=os.getpid(),
+        ).write(settings.data)
+        await _make_schema_agree(settings, engines)
+        async with open_house(settings, engines) as house, asyncio.TaskGroup() as tasks:
+            for name in names:
+                service = SERVICES[name](house)
+                tasks.create_task(service.run(stop), name=service.name)
+            if not stop.is_set():
+                await welcome(house, time.monotonic() - began)
+            await stop.wait()
+            log.info("stopping: what is in hand is finished first")
+
+
+@asynccontextmanager
+async def engines_of(settings: Settings) -> AsyncIterator[Engines]:
+    """
+    The engines of a directory that is ours alone while they are open, or those that the settings
+    name.
+    """
+    if settings.bus.url and settings.store.dsn:
+        settings.data.mkdir(parents=True, exist_ok=True)
+        yield Engines(settings.bus.url, settings.store.dsn)
+        return
+    with hold(settings.data):
+        async with open_engines(
+            settings.data.absolute(), nats_url=settings.bus.url, dsn=settings.store.dsn
+        ) as engines:
+            yield engines
+
+
+@asynccontextmanager
+async def reach(settings: Settings) -> AsyncIterator[Engines]:
+    """
+    The engines of a running instance; where none runs, ours, for as long as a command takes.
+    """
+    try:
+        async with engines_of(settings) as engines:
+            await _make_schema_agree(settings, engines)
+            yield engines
+            return
+    except EngineTrouble:
+        address = Address.read(settings.data)
+        if address is None or not _alive(address.pid):
+            raise
+    yield Engines(address.nats_url, address.dsn)
+
+
+def running(settings: Settings) -> Engines | None:
+    """The engines of a running instance, or those that the settings name; None if none runs."""
+    if settings.bus.url and settings.store.dsn:
+        return Engines(settings.bus.url, settings.store.dsn)
+    address = Address.read(settings.data)
+    if address is None or not _alive(address.pid):
+        return None
+    return Engines(address.nats_url, address.dsn)
+
+
+async def _make_schema_agree(settings: Settings, engines: Engines) -> None:
+    try:
+        connection = await asyncpg.connect(engines.dsn, timeout=10)
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise EngineTrouble(
+            f"PostgreSQL does not answer ({type(error).__name__}). Is store.dsn right?"
+        ) from error
+    try:
+        missing = await pending(connection)
+    finally:
+        await connection.close()
+    if not missing:
+        return
+    if settings.store.dsn:
+        # Several workers starting at once must not each change the city's database.
+        raise EngineTrouble(
+            f"The database lacks {len(missing)} migrations. Run `buckstop migrate` once, first."
+        )
+    try:
+        await migrate(engines.dsn)
+    except MigrationFailed as error:
+        raise EngineTrouble(str(error)) from error
+
+
+def _look_at_port(settings: Settings) -> None:
+    """Say at once that the port is taken, and not after the engines have started."""
+    host, port = settings.http.host, settings.http.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with contextlib.closing(socket.socket(family, socket.SOCK_STREAM)) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise EngineTrouble(
+                f"Port {port} on {host} cannot be used ({error.strerror}). "
+                "Stop what uses it, or choose another with --port."
+            ) from error
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return pid > 0

@@ -1,0 +1,167 @@
+"""The guard that stands before every staff page: signed in, allowed to, and with the token."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import wraps
+
+from aiohttp import web
+from aiohttp_session import get_session, new_session
+from yarl import URL
+
+from gateway.keys import POOL
+from gateway.pages import csrf
+from gateway.staff.pages import ACCOUNT, CSRF, page
+from gateway.staff.roles import Act, acts_of, roles_for
+from store import accounts, sessions
+from store.accounts import Account
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def requires(act: Act) -> Callable[[Handler], Handler]:
+    """
+    Let a handler answer only to those who may do this, and to a form only with its session's token.
+
+    Whoever is not signed in is asked to sign in first. What they had typed is kept: the page
+    that refuses a form carries it, and offers to send it again.
+    """
+
+    def guard(handler: Handler) -> Handler:
+        @wraps(handler)
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            account = await signed_in(request)
+            if account is None:
+                return await _ask_to_sign_in(request)
+            if act not in acts_of(account.roles):
+                return await page(
+                    request,
+                    "staff/forbidden.html",
+                    {"act": act, "roles": roles_for(act)},
+                    status=403,
+                )
+            if request.method == "POST":
+                form = await request.post()
+                try:
+                    csrf.check(await get_session(request), form.get(csrf.FIELD))
+                except csrf.FormTooOld:
+                    return await held_page(request, request.path_qs, carried(form), status=403)
+            return await handler(request)
+
+        return guarded
+
+    return guard
+
+
+async def signed_in(request: web.Request) -> Account | None:
+    """
+    The account of whoever asks, as it stands now, or None.
+
+    Read anew each time: somebody who was deactivated or lost a role is stopped by their next
+    click, not by the end of their session.
+    """
+    if ACCOUNT in request:
+        return request[ACCOUNT]
+    session = await get_session(request)
+    login = session.get("login")
+    if not isinstance(login, str):
+        return None
+    async with request.config_dict[POOL].acquire() as conn:
+        account = await accounts.by_login(conn, login)
+    if account is None or not account.active:
+        return None
+    request[ACCOUNT] = account
+    request[CSRF] = csrf.token(session)
+    return account
+
+
+async def open_session(request: web.Request, account: Account) -> None:
+    """Sign in: a new session under a new number; whatever session there was has ended."""
+    await close_session(request)
+    session = await new_session(request)
+    session["login"] = account.login
+    request[ACCOUNT] = account
+    request[CSRF] = csrf.token(session)
+
+
+async def close_session(request: web.Request) -> None:
+    """Sign out: the number in the cookie stands for nothing any more."""
+    session = await get_session(request)
+    if session.identity is not None:
+        async with request.config_dict[POOL].acquire() as conn:
+            await sessions.forget(conn, session.identity)
+    session.invalidate()
+
+
+def own_path(wanted: str) -> str | None:
+    """The address of one of our own pages, or None: a link may not send people elsewhere."""
+    # Browsers read `//host` and `/\\host` as another site, and skip control characters.
+    own = wanted.startswith("/") and not wanted.startswith("//") and "\\" not in wanted
+    return wanted if own and all(ord(letter) > 32 for letter in wanted) else None
+
+
+_NEVER = frozenset({csrf.FIELD, "password"})
+"""What is not carried over: a page must not show a password, nor trust an old token."""
+
+HELD = "held:"
+"""Before the names of the fields that are carried over while somebody signs in."""
+
+
+async def held_page(
+    request: web.Request, action: str, fields: list[tuple[str, str]], *, status: int
+) -> web.Response:
+    """The page instead of a form that was not taken: what was typed, ready to be sent again."""
+    return await page(
+        request, "staff/held.html", {"action": action, "fields": fields}, status=status
+    )
+
+
+def carried(form: Mapping[str, object]) -> list[tuple[str, str]]:
+    """A form's own fields, without the token and the sign-in fields."""
+    return [
+        (name, value)
+        for name, value in form.items()
+        if isinstance(value, str) and name not in _NEVER and not name.startswith(HELD)
+    ]
+
+
+async def sign_in_page(
+    request: web.Request,
+    *,
+    wanted: str = "",
+    login: str = "",
+    held_to: str = "",
+    held: list[tuple[str, str]] | None = None,
+    errors: Mapping[str, str] | None = None,
+    ended: bool = False,
+    status: int = 200,
+) -> web.Response:
+    """
+    The sign-in page; it carries what somebody was sending when their session had ended
+    (`held`, for `held_to`), so that nothing typed is lost.
+    """
+    return await page(
+        request,
+        "staff/sign_in.html",
+        {
+            "wanted": wanted,
+            "login": login,
+            "held_to": held_to,
+            "held": held or [],
+            "errors": errors or {},
+            "ended": ended,
+            "signed_out": "signed-out" in request.query,
+            "nav": "sign-in",
+        },
+        status=status,
+    )
+
+
+async def _ask_to_sign_in(request: web.Request) -> web.StreamResponse:
+    if request.headers.get("HX-Request") == "true":
+        # A piece of a page cannot become a sign-in form: what was typed stays where it stands.
+        return await page(request, "staff/signed_out_piece.html", {}, status=401, whole=False)
+    if request.method == "POST":
+        form = await request.post()
+        return await sign_in_page(
+            request, held_to=request.path_qs, held=carried(form), ended=True, status=401
+        )
+    raise web.HTTPSeeOther(URL("/staff/sign-in").with_query(next=request.path_qs))

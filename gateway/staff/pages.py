@@ -1,0 +1,80 @@
+"""What every staff page is given: who reads it, what they may do, and what waits for them."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Any
+
+from aiohttp import web
+
+from gateway.keys import POOL
+from gateway.pages.layout import render
+from gateway.settings import Settings
+from gateway.staff.roles import Act, acts_of
+from router.rules import City
+from store import search
+from store.accounts import Account
+
+ACCOUNT = web.RequestKey("account", Account)
+"""Whoever is signed in."""
+CSRF = web.RequestKey("csrf", str)
+"""The token that the forms of this session carry."""
+
+
+class Mailbox(StrEnum):
+    """Who may read the mails that were written where no mail server is set up."""
+
+    OFF = "off"
+    """A mail server is set up: the page is not there."""
+    STAFF = "staff"
+    """Those whose role allows it."""
+    LOOPBACK = "loopback"
+    """Besides, whoever sits at this machine: for a demonstration on sample data only."""
+
+
+MAILBOX = web.AppKey("mailbox", Mailbox)
+
+
+async def page(
+    request: web.Request,
+    template: str,
+    context: Mapping[str, Any],
+    *,
+    status: int = 200,
+    whole: bool = True,
+) -> web.Response:
+    """The page for whoever is signed in; `whole` is false for a piece that htmx puts in place."""
+    account = request.get(ACCOUNT)
+    counts: Mapping[str, int] = {}
+    if account is not None and whole:
+        async with request.config_dict[POOL].acquire() as conn:
+            counts = await search.counts(conn, account.login)
+    told = {
+        "account": account,
+        "may": acts_of(account.roles) if account is not None else frozenset(),
+        "csrf_token": request.get(CSRF, ""),
+        "counts": counts,
+        "mailbox_here": mailbox_readable(request),
+        **context,
+    }
+    return render(request, template, told, status=status)
+
+
+def mailbox_for(settings: Settings, city: City) -> Mailbox:
+    """Who may read the local mailbox of a house with these settings."""
+    if settings.notifier.smtp.host:
+        return Mailbox.OFF
+    demonstration = city.sample and settings.on_loopback and not settings.http.trusted_proxies
+    return Mailbox.LOOPBACK if demonstration else Mailbox.STAFF
+
+
+def mailbox_readable(request: web.Request) -> bool:
+    """Whether whoever asks may read the local mailbox."""
+    match request.config_dict.get(MAILBOX, Mailbox.OFF):
+        case Mailbox.OFF:
+            return False
+        case Mailbox.LOOPBACK if request.remote in {"127.0.0.1", "::1"}:
+            # A proxy on this machine speaks for people who are not.
+            if not {"Forwarded", "X-Forwarded-For"} & set(request.headers):
+                return True
+    account = request.get(ACCOUNT)
+    return account is not None and Act.MAILBOX in acts_of(account.roles)

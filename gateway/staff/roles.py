@@ -1,0 +1,43 @@
+"""Who may do what on the staff pages: one table (pure)."""
+
+from collections.abc import Iterable, Mapping
+from enum import StrEnum
+from types import MappingProxyType
+
+from store.model import Role
+
+
+class Act(StrEnum):
+    READ = "read"
+    """See every case of every department, and what residents told us about themselves."""
+    ENTER = "enter"
+    """Write down a call, for whatever department."""
+    NOTE = "note"
+    ASSIGN = "assign"
+    WORK = "work"
+    """Start, set the type, close, reopen."""
+    MAILBOX = "mailbox"
+    """Read the mails that were written where no mail server is set up."""
+    PEOPLE = "people"
+    """Make accounts, set their passwords, and end them."""
+
+
+MAY: Mapping[Role, frozenset[Act]] = MappingProxyType(
+    {
+        Role.CALL_TAKER: frozenset({Act.READ, Act.ENTER, Act.NOTE, Act.ASSIGN}),
+        Role.STAFF: frozenset({Act.READ, Act.ENTER, Act.NOTE, Act.ASSIGN, Act.WORK}),
+        Role.LEAD: frozenset({Act.READ, Act.ENTER, Act.NOTE, Act.ASSIGN, Act.WORK}),
+        Role.OPERATOR: frozenset({Act.READ, Act.MAILBOX}),
+        Role.ADMIN: frozenset(Act),
+    }
+)
+
+
+def acts_of(roles: Iterable[Role]) -> frozenset[Act]:
+    """Everything that somebody with these roles may do."""
+    return frozenset[Act]().union(*(MAY[role] for role in roles))
+
+
+def roles_for(act: Act) -> list[Role]:
+    """The roles that may do this, in the order of the table."""
+    return [role for role, acts in MAY.items() if act in acts]

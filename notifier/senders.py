@@ -1,0 +1,68 @@
+"""What can carry a notice: the port, the mail that goes in and the outcome that comes out."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from bus.contracts import FileRef
+
+
+@dataclass(frozen=True)
+class Mail:
+    """One email to one address. `notice_id` makes it the same mail however often it is tried."""
+
+    notice_id: UUID
+    reference: str
+    recipient: str
+    recipient_name: str | None
+    subject: str
+    text: str
+    html: str | None
+    attachments: tuple[FileRef, ...]
+    written_at: datetime
+
+
+@dataclass(frozen=True)
+class Sent:
+    """The next hop took it."""
+
+    provider_id: str | None = None
+
+
+@dataclass(frozen=True)
+class Failed:
+    """It was refused for good, for a reason that a person can act on; it names nobody."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Again:
+    """Not now; the very same mail may be taken later."""
+
+    reason: str
+    nobody_there: bool = False
+    """The server as a whole did not answer; it said nothing about this mail."""
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """It was handed over, and nobody said whether it was taken; to be tried again."""
+
+    reason: str
+
+
+Outcome = Sent | Failed | Again | Unknown
+
+
+class Sender(Protocol):
+    """Carries mails. `name` is what the delivery ledger calls it."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def send(self, mails: Sequence[Mail]) -> Sequence[Outcome]:
+        """What became of each mail, in their order. Never raises for what a server answers."""
+        ...

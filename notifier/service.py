@@ -1,0 +1,263 @@
+"""The notifier at work: facts about cases become queued notices, queued notices become mails."""
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from uuid import UUID
+
+import structlog
+
+from bus.contracts import (
+    CaseAssigned,
+    CaseClosed,
+    CaseFact,
+    CaseNoted,
+    CaseOpened,
+    CaseReopened,
+    Fact,
+    NoticeFailed,
+    NoticeOutcome,
+    NoticeQueued,
+    NoticeSent,
+    NoticeUnknown,
+    NoticeWithheld,
+)
+from bus.errors import NotYet, Refused
+from bus.files import Files
+from bus.identity import fact_id
+from bus.publish import Tell
+from bus.worker import Listener
+from notifier.city_words import CityWords
+from notifier.console import MailboxSender
+from notifier.email_smtp import Envelope, open_smtp
+from notifier.policy import Withheld, decide
+from notifier.render import Links, Renderer
+from notifier.senders import Again, Failed, Mail, Outcome, Sender, Sent, Unknown
+from notifier.settings import NotifierSettings
+
+log = structlog.stdlib.get_logger()
+
+_WRITE_AT_ONCE = 32  # notices between two breaths of the event loop, about 5 ms
+_REMEMBERED = 20_000  # outcomes; a batch that is handed over again lies a moment back
+# A mail server may be away for a day: then it is asked every 30 seconds. One that puts off a
+# single mail (greylisting, a full mailbox) is asked ever less often, for a week.
+_TRIES = 720
+_ACK_WAIT = 180.0  # a batch has 45 seconds, and the answers of four mails may come after that
+
+
+def make_renderer(settings: NotifierSettings, city: CityWords, *, base_url: str) -> Renderer:
+    """Every notice compiled and tried; raises `notifier.render.BadTemplate`."""
+    return Renderer(
+        city,
+        Links(base_url.rstrip("/"), settings.map_link, settings.search_link),
+        own_templates=settings.templates,
+        replies_read=bool(settings.reply_to),
+        attach_up_to=settings.attach_up_to,
+    )
+
+
+@asynccontextmanager
+async def open_sender(
+    settings: NotifierSettings, city: CityWords, *, files: Files
+) -> AsyncIterator[Sender]:
+    """The sender that the settings ask for; without a mail server, the local mailbox."""
+    if not settings.smtp.host:
+        yield MailboxSender()
+        return
+    name = settings.from_name or city.full_names.get("en") or f"City of {city.name}"
+    envelope = Envelope(settings.from_address, name, settings.reply_to)
+    async with open_smtp(settings.smtp, envelope, files.read) as sender:
+        yield sender
+
+
+def listeners(
+    settings: NotifierSettings,
+    city: CityWords,
+    tell: Tell,
+    sender: Sender,
+    *,
+    base_url: str,
+) -> list[Listener]:
+    """
+    What the notifier hears; `base_url` is where people reach our pages. Raises
+    `notifier.render.BadTemplate` when its words are wrong.
+    """
+    renderer = make_renderer(settings, city, base_url=base_url)
+    writer = Writer(renderer, tell, staff_language=settings.staff_language)
+    carrier = Carrier(sender, tell)
+    return [
+        Listener(
+            durable="notifier_case",
+            stream="CASES",
+            contracts=(CaseOpened, CaseAssigned, CaseNoted, CaseClosed, CaseReopened),
+            handle=writer.hear,
+            batch=128,
+        ),
+        Listener(
+            durable="notifier_notice_queued",
+            stream="NOTICES",
+            contracts=(NoticeQueued,),
+            handle=carrier.carry,
+            batch=128,
+            tries=_TRIES,
+            ack_wait=_ACK_WAIT,
+            last_words=carrier.give_up,
+        ),
+    ]
+
+
+class Writer:
+    """Hears what happened to cases and queues the notices that follow from it."""
+
+    def __init__(self, renderer: Renderer, tell: Tell, *, staff_language: str) -> None:
+        self._renderer = renderer
+        self._tell = tell
+        self._staff_language = staff_language
+
+    async def hear(self, facts: Sequence[Fact]) -> None:
+        """Returns once every notice is queued. Hearing a fact again gives the same ids."""
+        now = datetime.now(UTC)
+        told: list[Fact] = []
+        for start in range(0, len(facts), _WRITE_AT_ONCE):
+            for fact in facts[start : start + _WRITE_AT_ONCE]:
+                told += self._follow(fact, now)
+            await asyncio.sleep(0)
+        await self._tell(told)
+
+    def _follow(self, fact: Fact, now: datetime) -> list[Fact]:
+        if not isinstance(fact, CaseFact):
+            raise Refused(f"{fact.tag} is no fact about a case")
+        told: list[Fact] = []
+        decisions = decide(
+            fact, languages=self._renderer.languages, staff_language=self._staff_language
+        )
+        for decision in decisions:
+            if isinstance(decision, Withheld):
+                told.append(
+                    NoticeWithheld(
+                        message_id=fact_id(fact.message_id, decision.notice, "withheld"),
+                        occurred_at=now,
+                        case_id=fact.case.case_id,
+                        notice=decision.notice,
+                        reason=decision.reason,
+                    )
+                )
+            else:
+                told.append(self._renderer.write(fact, decision, now=now))
+        return told
+
+
+class Carrier:
+    """Hands queued notices to the sender and tells what became of them."""
+
+    def __init__(self, sender: Sender, tell: Tell) -> None:
+        self._sender = sender
+        self._tell = tell
+        # When some of a batch must come again, the worker loop hands over all of it again, one by
+        # one. What was settled a moment ago is remembered, so that nobody gets a mail twice.
+        self._settled: OrderedDict[UUID, NoticeOutcome | None] = OrderedDict()
+        self._put_off: OrderedDict[UUID, tuple[float, Again]] = OrderedDict()
+
+    async def carry(self, facts: Sequence[Fact]) -> None:
+        """
+        Returns once every notice is sent or refused for good, and that is told.
+
+        Raises when some must come again: `NotYet` when the mail server is away as a whole.
+        """
+        clock = asyncio.get_running_loop().time
+        waiting: list[Again] = []
+        ready: dict[UUID, NoticeQueued] = {}
+        told: list[Fact] = []
+        for fact in facts:
+            if not isinstance(fact, NoticeQueued):
+                raise Refused(f"{fact.tag} is no notice")
+            if fact.medium != "email":
+                raise Refused(f"nothing here carries {fact.medium}")
+            put_off_until, why = self._put_off.get(fact.message_id, (0.0, None))
+            if fact.message_id in self._settled:
+                if (untold := self._settled[fact.message_id]) is not None:
+                    told.append(untold)
+            elif why is not None and clock() < put_off_until:
+                waiting.append(why)
+            else:
+                ready[fact.message_id] = fact
+
+        outcomes = await self._sender.send([_mail(notice) for notice in ready.values()])
+        now = datetime.now(UTC)
+        for notice, outcome in zip(ready.values(), outcomes, strict=True):
+            match outcome:
+                case Again() | Unknown():
+                    again = outcome if isinstance(outcome, Again) else Again(outcome.reason)
+                    if isinstance(outcome, Unknown):
+                        told.append(_outcome_fact(notice, outcome, self._sender.name, now))
+                    waiting.append(again)
+                    # Longer than the loop needs for the rest of the batch, shorter than it waits.
+                    self._put_off[notice.message_id] = (clock() + 0.9, again)
+                case Sent() | Failed():
+                    settled = _outcome_fact(notice, outcome, self._sender.name, now)
+                    told.append(settled)
+                    self._settled[notice.message_id] = settled
+                    self._put_off.pop(notice.message_id, None)
+        for memory in (self._settled, self._put_off):
+            while len(memory) > _REMEMBERED:
+                memory.popitem(last=False)
+
+        if told:
+            await self._tell(told)
+        for outcome_fact in told:
+            if isinstance(outcome_fact, NoticeSent | NoticeFailed):
+                self._settled[outcome_fact.notice_id] = None  # told, and need not be told again
+        if waiting:
+            sentence = f"{len(waiting)} of {len(facts)} notices wait: {waiting[0].reason}"
+            if all(why.nobody_there for why in waiting):
+                raise NotYet(sentence)
+            raise MailPutOff(sentence)
+
+    async def give_up(self, fact: Fact, reason: str) -> None:
+        """The last word about a notice that nobody would take."""
+        if isinstance(fact, NoticeQueued):
+            failed = Failed(f"given up: {reason}")
+            now = datetime.now(UTC)
+            await self._tell([_outcome_fact(fact, failed, self._sender.name, now)])
+
+
+class MailPutOff(Exception):
+    """The mail server wants to be asked again later."""
+
+
+def _outcome_fact(
+    notice: NoticeQueued, outcome: Outcome, sender: str, now: datetime
+) -> NoticeSent | NoticeFailed | NoticeUnknown:
+    def who(word: str) -> dict[str, object]:
+        return {
+            "message_id": fact_id(notice.message_id, word),
+            "occurred_at": now,
+            "notice_id": notice.message_id,
+            "case_id": notice.case_id,
+            "medium": notice.medium,
+            "sender": sender,
+        }
+
+    match outcome:
+        case Sent(provider_id):
+            return NoticeSent.model_validate(who("sent") | {"provider_id": provider_id})
+        case Failed(reason):
+            return NoticeFailed.model_validate(who("failed") | {"reason": reason})
+        case _:
+            return NoticeUnknown.model_validate(who("unknown"))
+
+
+def _mail(notice: NoticeQueued) -> Mail:
+    return Mail(
+        notice_id=notice.message_id,
+        reference=notice.reference,
+        recipient=notice.recipient,
+        recipient_name=notice.recipient_name,
+        subject=notice.subject_line,
+        text=notice.text,
+        html=notice.html,
+        attachments=notice.attachments,
+        written_at=notice.occurred_at,
+    )

@@ -1,0 +1,702 @@
+"""
+A city as data: its folder is read and checked here, whole, before the first complaint comes.
+
+A city is a folder that anybody can write with an editor and a spreadsheet (docs/city.md says
+how). `load_city` finds every fault at once and says each in a sentence that names file and line:
+a bad rule stops the start, not a complaint.
+"""
+
+import csv
+import io
+import json
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, NamedTuple, TypeVar
+from zoneinfo import ZoneInfo
+
+import shapely
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from shapely.errors import ShapelyError
+from shapely.geometry import shape
+from shapely.geometry.base import BaseGeometry
+
+from router.locate import place_key
+
+CITIES = Path(__file__).parent / "cities"
+"""The cities that come with Buckstop; any other folder serves as well."""
+
+ROLES = ("call_taker", "staff", "lead", "operator", "admin")
+KNOWN_LANGUAGES = ("en", "es")
+
+# A city's own map has slivers where two layers were drawn by two people; these are no faults.
+_SLIVER = 0.001
+
+Words = dict[str, str]
+"""The same words in each of the city's languages: `{"en": ..., "es": ...}`."""
+
+
+class BadCity(Exception):
+    """The folder cannot be a city; `faults` says in sentences what to mend, all of it."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("\n".join(faults))
+        self.faults = tuple(faults)
+
+
+# ── what a city is ──────────────────────────────────────────────────────────────────────────────
+
+
+def _yes_no(value: object) -> object:
+    if isinstance(value, str):
+        answer = {"yes": True, "no": False}.get(value.strip().lower())
+        if answer is None:
+            raise ValueError(f'"{value}" is neither yes nor no')
+        return answer
+    return value
+
+
+def _listed(value: object) -> object:
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(";") if part.strip())
+    return value
+
+
+def _or_none(value: object) -> object:
+    return None if isinstance(value, str) and not value.strip() else value
+
+
+YesNo = Annotated[bool, BeforeValidator(_yes_no)]
+Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
+Given = Annotated[str, Field(min_length=1)]
+Maybe = Annotated[str | None, BeforeValidator(_or_none)]
+MaybeDay = Annotated[date | None, BeforeValidator(_or_none)]
+Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
+Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+
+
+class Part(BaseModel):
+    """A part of a city, never changed once it is loaded."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", str_strip_whitespace=True, arbitrary_types_allowed=True
+    )
+
+
+class ProblemType(Part):
+    name: Given
+    department: Given
+    offered: YesNo
+    """Whether residents may choose it and the router may guess it; no means staff only."""
+    label: Words
+    hint: Words
+    origin: str = ""
+
+
+class Department(Part):
+    name: Given
+    label: Words
+    phone: Maybe = None
+    lead: Maybe = None
+    """The sign-in name of who answers for it."""
+    aliases: Listed = ()
+    """Other names under which the city's own papers know it."""
+    source: str = ""
+
+
+class Worker(Part):
+    """Somebody who works for the city and may sign in."""
+
+    id: Given
+    name: Given
+    email: Given
+    phone: Maybe = None
+    department: Maybe = None
+    roles: Listed
+    active: YesNo
+    districts: Listed = ()
+    """Where they work; empty is everywhere."""
+    away_from: MaybeDay = None
+    away_until: MaybeDay = None
+    """The first and the last day of an absence; open when one is missing."""
+
+
+class District(Part):
+    name: Given
+    area: BaseGeometry
+    sample: bool = False
+
+
+class Place(Part):
+    """An address, a corner or a landmark whose point is known."""
+
+    name: Given
+    kind: Given
+    aliases: Listed = ()
+    lat: Latitude
+    lon: Longitude
+    approximate: YesNo = True
+
+
+class ContactNumber(Part):
+    key: Given
+    phone: Given
+    label: Words
+
+
+class Emergency(Part):
+    phone: Given = "911"
+    text: Words
+    words: dict[str, tuple[str, ...]]
+    """Phrases in each language that make a complaint an emergency."""
+    except_: tuple[str, ...] = Field(default=(), alias="except")
+    """Phrases that sound like one and are none."""
+
+
+class MapView(Part):
+    lat: Latitude
+    lon: Longitude
+    zoom: int = Field(default=12, ge=1, le=20)
+
+
+class ClassifierRules(Part):
+    precision: float = Field(default=0.8, gt=0, lt=1)
+    """How many of the complaints that are sorted by themselves have to be right."""
+
+
+class Example(NamedTuple):
+    problem_type: str
+    text: str
+
+
+class About(Part):
+    """What `city.toml` says."""
+
+    name: Given
+    state: Given
+    state_code: str = ""
+    timezone: Given
+    colour: str = Field(default="#1f4173", pattern=r"^#[0-9a-fA-F]{6}$")
+    logo_text: str = ""
+    tagline: Words = {}
+    title: Words
+    website: str = ""
+    city_hall: str = ""
+    languages: tuple[str, ...] = ("en", "es")
+    sample: bool = False
+    """Whether people and lines are invented, to try Buckstop with."""
+    sample_note: Words = {}
+    map: MapView
+    contacts: tuple[ContactNumber, ...] = ()
+    emergency: Emergency
+    classifier: ClassifierRules = ClassifierRules()
+
+
+class City(About):
+    """A whole city, checked; `load_city` makes it."""
+
+    folder: Path
+    problem_types: tuple[ProblemType, ...]
+    departments: tuple[Department, ...]
+    people: tuple[Worker, ...]
+    districts: tuple[District, ...]
+    boundary: BaseGeometry
+    places: tuple[Place, ...] = ()
+    examples: tuple[Example, ...] = ()
+
+    @cached_property
+    def types_by_name(self) -> Mapping[str, ProblemType]:
+        return {kind.name: kind for kind in self.problem_types}
+
+    @cached_property
+    def departments_by_name(self) -> Mapping[str, Department]:
+        """Every department under its name and under its aliases."""
+        known = {alias: each for each in self.departments for alias in each.aliases}
+        return known | {each.name: each for each in self.departments}
+
+    @cached_property
+    def people_by_id(self) -> Mapping[str, Worker]:
+        return {person.id: person for person in self.people}
+
+    @cached_property
+    def offered(self) -> tuple[ProblemType, ...]:
+        """The problem types that residents choose from, in the city's order."""
+        return tuple(kind for kind in self.problem_types if kind.offered)
+
+    @cached_property
+    def zone(self) -> ZoneInfo:
+        return ZoneInfo(self.timezone)
+
+    @property
+    def district_names(self) -> tuple[str, ...]:
+        return tuple(district.name for district in self.districts)
+
+    def label_of(self, problem_type: str, language: str) -> str:
+        """The plain words for a problem type; its own name when the city does not know it."""
+        kind = self.types_by_name.get(problem_type)
+        return kind.label.get(language, kind.label["en"]) if kind else problem_type
+
+    def department_label(self, department: str, language: str) -> str:
+        """The plain words for a department; its own name when the city does not know it."""
+        known = self.departments_by_name.get(department)
+        return known.label.get(language, known.label["en"]) if known else department
+
+
+# ── reading ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def load_city(path: Path) -> City:
+    """
+    The city that a folder describes; raises BadCity with every fault that was found.
+    """
+    faults: list[str] = []
+    path = Path(path)
+    if not path.is_dir():
+        raise BadCity([f"{path} is no folder: a city is a folder with a city.toml in it."])
+
+    about = _about(path, faults)
+    languages = about.languages if about else KNOWN_LANGUAGES
+    departments = _departments(path, languages, faults)
+    problem_types = _problem_types(path, languages, faults)
+    people = _people(path, faults)
+    boundary = _boundary(path, faults)
+    districts = _districts(path, faults)
+    places = _places(path, faults)
+    examples = _examples(path, faults)
+
+    _check_departments(departments, people, faults)
+    _check_types(problem_types, departments, faults)
+    _check_people(people, departments, districts, faults)
+    _check_map(boundary, districts, places, faults)
+    _check_examples(examples, problem_types, faults)
+    if faults or about is None or boundary is None:
+        raise BadCity(faults)
+
+    return City.model_construct(
+        **dict(about),
+        folder=path,
+        problem_types=tuple(kind for _, kind in problem_types),
+        departments=tuple(department for _, department in departments),
+        people=tuple(person for _, person in people),
+        districts=tuple(sorted(districts, key=lambda district: district.name)),
+        boundary=boundary,
+        places=tuple(place for _, place in places),
+        examples=tuple(example for _, example in examples),
+    )
+
+
+def _about(folder: Path, faults: list[str]) -> About | None:
+    text = _text(folder, "city.toml", faults)
+    if text is None:
+        return None
+    try:
+        about = About.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        faults.append(f"city.toml is no TOML: {error}.")
+        return None
+    except ValidationError as error:
+        faults.extend(f"city.toml: {sentence}" for sentence in _sentences(error))
+        return None
+
+    found = len(faults)
+    for language in about.languages:
+        if language not in KNOWN_LANGUAGES:
+            known = " and ".join(KNOWN_LANGUAGES)
+            faults.append(f'city.toml: languages has "{language}"; Buckstop speaks {known}.')
+    if "en" not in about.languages:
+        faults.append('city.toml: languages needs "en".')
+    try:
+        ZoneInfo(about.timezone)
+    except (KeyError, ValueError, OSError):
+        faults.append(f'city.toml: timezone "{about.timezone}" is no IANA time zone.')
+    spoken: list[tuple[str, Words]] = [
+        ("title", about.title),
+        ("emergency.text", about.emergency.text),
+    ]
+    spoken += [(f'contacts "{each.key}" label', each.label) for each in about.contacts]
+    spoken += [("tagline", about.tagline)] if about.tagline else []
+    spoken += [("sample_note", about.sample_note)] if about.sample_note else []
+    for what, words in spoken:
+        for language in about.languages:
+            if not words.get(language, "").strip():
+                faults.append(f'city.toml: {what} has no "{language}".')
+    for language in about.emergency.words:
+        if language not in about.languages:
+            faults.append(
+                f'city.toml: emergency.words has "{language}", which is no language of the city.'
+            )
+    for language in about.languages:
+        if not about.emergency.words.get(language):
+            faults.append(f'city.toml: emergency.words has no "{language}".')
+    return about if len(faults) == found else None
+
+
+def _departments(
+    folder: Path, languages: Sequence[str], faults: list[str]
+) -> list[tuple[int, Department]]:
+    read = []
+    for line, row in _rows(folder, "departments.csv", ("department", "lead"), faults):
+        where = f"departments.csv, line {line}"
+        values = {
+            "name": row.get("department", ""),
+            "label": _spoken(row, "label", languages, where, faults),
+            "phone": row.get("phone", ""),
+            "lead": row["lead"],
+            "aliases": row.get("aliases", ""),
+            "source": row.get("source", ""),
+        }
+        if department := _made(Department, values, where, faults):
+            read.append((line, department))
+    return read
+
+
+def _problem_types(
+    folder: Path, languages: Sequence[str], faults: list[str]
+) -> list[tuple[int, ProblemType]]:
+    read = []
+    columns = ("problem_type", "department", "offered")
+    for line, row in _rows(folder, "problem-types.csv", columns, faults):
+        where = f"problem-types.csv, line {line}"
+        values = {
+            "name": row["problem_type"],
+            "department": row["department"],
+            "offered": row["offered"],
+            "origin": row.get("origin", ""),
+            "label": _spoken(row, "label", languages, where, faults),
+            "hint": _spoken(row, "hint", languages, where, faults),
+        }
+        if kind := _made(ProblemType, values, where, faults):
+            read.append((line, kind))
+    return read
+
+
+def _people(folder: Path, faults: list[str]) -> list[tuple[int, Worker]]:
+    read = []
+    for line, row in _rows(
+        folder, "people.csv", ("id", "name", "email", "department", "roles", "active"), faults
+    ):
+        where = f"people.csv, line {line}"
+        known = {key: value for key, value in row.items() if key in Worker.model_fields}
+        if person := _made(Worker, known, where, faults):
+            read.append((line, person))
+    return read
+
+
+def _places(folder: Path, faults: list[str]) -> list[tuple[int, Place]]:
+    if not (folder / "streets.csv").exists():
+        return []
+    read = []
+    for line, row in _rows(folder, "streets.csv", ("name", "kind", "lat", "lon"), faults):
+        known = {key: value for key, value in row.items() if key in Place.model_fields}
+        if place := _made(Place, known, f"streets.csv, line {line}", faults):
+            read.append((line, place))
+    return read
+
+
+def _boundary(folder: Path, faults: list[str]) -> BaseGeometry | None:
+    features = _features(folder, "boundary.geojson", faults)
+    areas = [area for _, _, area in features]
+    return shapely.union_all(areas) if areas else None
+
+
+def _districts(folder: Path, faults: list[str]) -> list[District]:
+    read: list[District] = []
+    for number, properties, area in _features(folder, "districts.geojson", faults):
+        name = properties.get("name")
+        if not isinstance(name, str) or not name.strip():
+            faults.append(f"districts.geojson, feature {number}: properties.name is missing.")
+        elif name.strip() in {district.name for district in read}:
+            faults.append(f'districts.geojson, feature {number}: "{name}" stands there twice.')
+        else:
+            sample = properties.get("status") == "SAMPLE"
+            read.append(District(name=name, area=area, sample=sample))
+    return read
+
+
+def _examples(folder: Path, faults: list[str]) -> list[tuple[int, Example]]:
+    text = _text(folder, "examples.jsonl", faults)
+    read = []
+    for line, row in enumerate((text or "").splitlines(), start=1):
+        if not row.strip():
+            continue
+        try:
+            value = json.loads(row)
+            example = Example(value["problem_type"], value["text"])
+        except (ValueError, KeyError, TypeError):
+            faults.append(
+                f"examples.jsonl, line {line}: is no JSON object with problem_type and text."
+            )
+            continue
+        if not isinstance(example.text, str) or not example.text.strip():
+            faults.append(f"examples.jsonl, line {line}: text is empty.")
+        else:
+            read.append((line, example))
+    return read
+
+
+# ── checking ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _check_departments(
+    departments: Sequence[tuple[int, Department]],
+    people: Sequence[tuple[int, Worker]],
+    faults: list[str],
+) -> None:
+    _check_unique(
+        "departments.csv",
+        ((line, name) for line, each in departments for name in (each.name, *each.aliases)),
+        faults,
+    )
+    everybody = {person.id: person for _, person in people}
+    for line, department in departments:
+        where = f"departments.csv, line {line}"
+        lead = everybody.get(department.lead or "")
+        if department.lead and lead is None:
+            faults.append(f'{where}: the lead "{department.lead}" is not in people.csv.')
+        elif lead is not None and not lead.active:
+            faults.append(f'{where}: the lead "{lead.id}" is not active in people.csv.')
+        works = any(
+            person.active and person.department == department.name and "staff" in person.roles
+            for person in everybody.values()
+        )
+        if not works and not department.lead:
+            faults.append(
+                f"{where}: {department.name} has neither an active staff person nor a lead."
+            )
+
+
+def _check_types(
+    problem_types: Sequence[tuple[int, ProblemType]],
+    departments: Sequence[tuple[int, Department]],
+    faults: list[str],
+) -> None:
+    if not problem_types:
+        faults.append("problem-types.csv has no problem type that could be read.")
+    _check_unique("problem-types.csv", ((line, each.name) for line, each in problem_types), faults)
+    names = {department.name for _, department in departments}
+    for line, kind in problem_types:
+        if kind.department not in names:
+            faults.append(
+                f'problem-types.csv, line {line}: the department "{kind.department}" of '
+                f'"{kind.name}" is not in departments.csv.'
+            )
+
+
+def _check_people(
+    people: Sequence[tuple[int, Worker]],
+    departments: Sequence[tuple[int, Department]],
+    districts: Sequence[District],
+    faults: list[str],
+) -> None:
+    _check_unique("people.csv", ((line, person.id) for line, person in people), faults)
+    _check_unique("people.csv", ((line, person.email.lower()) for line, person in people), faults)
+    names = {department.name for _, department in departments}
+    known = {district.name for district in districts}
+    for line, person in people:
+        where = f"people.csv, line {line}"
+        if person.department is not None and person.department not in names:
+            faults.append(
+                f'{where}: the department "{person.department}" is not in departments.csv.'
+            )
+        if person.id != person.id.lower() or any(letter.isspace() for letter in person.id):
+            faults.append(f'{where}: the id "{person.id}" needs small letters and no blanks.')
+        if (
+            person.email.count("@") != 1
+            or person.email.startswith("@")
+            or person.email.endswith("@")
+        ):
+            faults.append(f'{where}: "{person.email}" is no email address.')
+        for role in person.roles:
+            if role not in ROLES:
+                faults.append(f'{where}: "{role}" is no role; roles are {", ".join(ROLES)}.')
+        if not person.roles:
+            faults.append(f"{where}: {person.id} has no role; roles are {', '.join(ROLES)}.")
+        for district in person.districts:
+            if district not in known:
+                faults.append(f'{where}: the district "{district}" is not in districts.geojson.')
+        if person.away_from and person.away_until and person.away_until < person.away_from:
+            faults.append(f"{where}: {person.id} comes back before leaving.")
+
+
+def _check_map(
+    boundary: BaseGeometry | None,
+    districts: Sequence[District],
+    places: Sequence[tuple[int, Place]],
+    faults: list[str],
+) -> None:
+    for number, one in enumerate(districts):
+        for other in districts[number + 1 :]:
+            shared = one.area.intersection(other.area).area
+            if shared > _SLIVER * min(one.area.area, other.area.area):
+                faults.append(f'districts.geojson: "{one.name}" and "{other.name}" overlap.')
+    if boundary is None:
+        return
+    for district in districts:
+        if district.area.difference(boundary).area > _SLIVER * district.area.area:
+            faults.append(f'districts.geojson: "{district.name}" reaches outside boundary.geojson.')
+
+    seen: dict[str, Place] = {}
+    for line, place in places:
+        where = f"streets.csv, line {line}"
+        if not boundary.covers(shapely.Point(place.lon, place.lat)):
+            faults.append(f'{where}: "{place.name}" lies outside boundary.geojson.')
+        for name in (place.name, *place.aliases):
+            key = place_key(name)
+            if not key:
+                faults.append(f'{where}: "{name}" has no word that a place could be found by.')
+            elif key in seen and seen[key] is not place:
+                faults.append(f'{where}: "{name}" also names "{seen[key].name}".')
+            else:
+                seen[key] = place
+
+
+def _check_examples(
+    examples: Sequence[tuple[int, Example]],
+    problem_types: Sequence[tuple[int, ProblemType]],
+    faults: list[str],
+) -> None:
+    types = {kind.name: kind for _, kind in problem_types}
+    shown = dict.fromkeys((name for name, kind in types.items() if kind.offered), 0)
+    for line, example in examples:
+        kind = types.get(example.problem_type)
+        if kind is None:
+            faults.append(
+                f'examples.jsonl, line {line}: "{example.problem_type}" is not in '
+                "problem-types.csv."
+            )
+        elif not kind.offered:
+            faults.append(
+                f'examples.jsonl, line {line}: "{kind.name}" is for staff only and never guessed, '
+                "so it takes no examples."
+            )
+        else:
+            shown[kind.name] += 1
+    for name, count in shown.items():
+        if count < 5:
+            faults.append(f'examples.jsonl: "{name}" has {count} examples; it needs at least 5.')
+
+
+def _check_unique(file: str, names: Iterable[tuple[int, str]], faults: list[str]) -> None:
+    first: dict[str, int] = {}
+    for line, name in names:
+        if name in first:
+            faults.append(f'{file}, line {line}: "{name}" already stands in line {first[name]}.')
+        first.setdefault(name, line)
+
+
+# ── files ───────────────────────────────────────────────────────────────────────────────────────
+
+M = TypeVar("M", bound=Part)
+
+# What shapely raises for geometry that is none, according to where it is broken.
+_UNREADABLE_SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError, ShapelyError)
+
+
+def _text(folder: Path, file: str, faults: list[str]) -> str | None:
+    try:
+        return (folder / file).read_text(encoding="utf-8-sig")
+    except FileNotFoundError:
+        faults.append(f"{file} is missing in {folder}.")
+    except UnicodeDecodeError as error:
+        faults.append(f"{file} is not UTF-8: byte {error.start} cannot be read.")
+    except OSError as error:
+        faults.append(f"{file} cannot be read: {error.strerror}.")
+    return None
+
+
+def _rows(
+    folder: Path, file: str, needed: Sequence[str], faults: list[str]
+) -> list[tuple[int, dict[str, str]]]:
+    text = _text(folder, file, faults)
+    if text is None:
+        return []
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
+    read: list[tuple[int, dict[str, str]]] = []
+    try:
+        columns = next(reader, [])
+        missing = [column for column in needed if column not in columns]
+        if missing:
+            faults.append(f"{file}, line 1: the column {', '.join(missing)} is missing.")
+            return []
+        for row in reader:
+            if not any(cell.strip() for cell in row):
+                continue
+            if len(row) != len(columns):
+                faults.append(
+                    f"{file}, line {reader.line_num}: has {len(row)} cells, but line 1 has "
+                    f"{len(columns)} columns; is a comma not in quotes?"
+                )
+                continue
+            read.append((reader.line_num, dict(zip(columns, row, strict=True))))
+    except csv.Error as error:
+        faults.append(f"{file}, line {reader.line_num}: {error}.")
+    return read
+
+
+def _features(
+    folder: Path, file: str, faults: list[str]
+) -> list[tuple[int, Mapping[str, Any], BaseGeometry]]:
+    text = _text(folder, file, faults)
+    if text is None:
+        return []
+    try:
+        collection = json.loads(text)
+        features = collection["features"]
+    except (ValueError, KeyError, TypeError):
+        faults.append(f"{file} is no GeoJSON FeatureCollection.")
+        return []
+    read = []
+    for number, feature in enumerate(features, start=1):
+        where = f"{file}, feature {number}"
+        try:
+            area = shape(feature["geometry"])
+            properties = feature.get("properties") or {}
+        except (
+            KeyError,
+            TypeError,
+            ValueError,
+            AttributeError,
+            shapely.errors.ShapelyError,
+        ) as error:
+            faults.append(f"{where}: its geometry cannot be read ({error}).")
+            continue
+        if area.geom_type not in ("Polygon", "MultiPolygon") or area.is_empty:
+            faults.append(f"{where}: is a {area.geom_type}; it has to be a polygon.")
+        elif not area.is_valid:
+            faults.append(f"{where}: the polygon is not valid: {shapely.is_valid_reason(area)}.")
+        elif not (-180 <= area.bounds[0] and area.bounds[2] <= 180) or not (
+            -90 <= area.bounds[1] and area.bounds[3] <= 90
+        ):
+            faults.append(f"{where}: its points are not longitude and latitude (WGS 84).")
+        else:
+            read.append((number, properties, area))
+    if not features:
+        faults.append(f"{file} has no feature.")
+    return read
+
+
+def _spoken(
+    row: Mapping[str, str], what: str, languages: Sequence[str], where: str, faults: list[str]
+) -> Words:
+    words = {language: row.get(f"{what}_{language}", "").strip() for language in languages}
+    faults.extend(
+        f"{where}: {what}_{language} is empty." for language in words if not words[language]
+    )
+    return words
+
+
+def _made(model: type[M], values: Mapping[str, object], where: str, faults: list[str]) -> M | None:
+    try:
+        return model.model_validate(values)
+    except ValidationError as error:
+        faults.extend(f"{where}: {sentence}" for sentence in _sentences(error))
+        return None
+
+
+def _sentences(error: ValidationError) -> list[str]:
+    return [
+        f"{'.'.join(str(step) for step in fault['loc']) or 'it'}: {fault['msg']}."
+        for fault in error.errors()
+    ]

@@ -1,0 +1,183 @@
+"""
+The router: every complaint that is received gets its type, its place and its desk, with reasons.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import structlog
+
+from bus.contracts import Alternative, ComplaintReceived, ComplaintRouted, Fact, Person
+from bus.identity import fact_id
+from bus.publish import Tell
+from bus.worker import Listener
+from router.assign import assign
+from router.classify import Guess, Model
+from router.emergency import EmergencyWords
+from router.locate import Located, Locator, Spot
+from router.models import ModelCache
+from router.rules import City, Worker
+
+log = structlog.stdlib.get_logger()
+
+# Up to so many letters the answer takes a few milliseconds, less than a thread is worth.
+_INLINE = 2_000
+
+
+class Router:
+    """One city's rules and its trained model; answers batches, keeps nothing."""
+
+    def __init__(self, city: City, model: Model) -> None:
+        self.city = city
+        self.model = model
+        self._locator = Locator(city.boundary, city.districts, city.places)
+        self._emergency = EmergencyWords(
+            (phrase for phrases in city.emergency.words.values() for phrase in phrases),
+            city.emergency.except_,
+        )
+
+    def route(
+        self, complaints: Sequence[ComplaintReceived], *, at: datetime | None = None
+    ) -> list[ComplaintRouted]:
+        """
+        Where each complaint belongs, in their order.
+
+        Pure: the same complaints give the same facts. `at` is when it was decided; without it,
+        each fact bears the time of its complaint.
+        """
+        guesses = self.model.guess(
+            [complaint.text for complaint in complaints],
+            known=[complaint.problem_type for complaint in complaints],
+        )
+        places = self._locator.locate(
+            [
+                Spot(complaint.lat, complaint.lon, complaint.address, complaint.text)
+                for complaint in complaints
+            ]
+        )
+        return [
+            self._routed(complaint, guess, place, at or complaint.occurred_at)
+            for complaint, guess, place in zip(complaints, guesses, places, strict=True)
+        ]
+
+    def suggest(self, text: str, count: int = 3) -> list[Alternative]:
+        """The problem types that a text may be about, most likely first; for pages, at once."""
+        if not text.strip():
+            return []
+        (guess,) = self.model.guess([text])
+        return [_alternative(*each) for each in guess.ranked[:count]]
+
+    def _routed(
+        self, complaint: ComplaintReceived, guess: Guess, place: Located, at: datetime
+    ) -> ComplaintRouted:
+        danger = self._emergency.found_in(complaint.text)
+        problem_type, confidence, type_reasons = self._type_of(complaint, guess)
+        today = complaint.occurred_at.astimezone(self.city.zone).date()
+        assigned = assign(self.city, complaint.message_id, problem_type, place.district, today)
+        return ComplaintRouted(
+            message_id=fact_id("routed", complaint.message_id),
+            occurred_at=at,
+            complaint_id=complaint.message_id,
+            reference=complaint.reference,
+            channel=complaint.channel,
+            problem_type=problem_type,
+            confidence=confidence,
+            alternatives=tuple(
+                _alternative(*each) for each in guess.ranked[:4] if each[0] != problem_type
+            )[:3],
+            address=place.address,
+            lat=place.lat,
+            lon=place.lon,
+            district=place.district,
+            department=assigned.department,
+            assignee=_person(assigned.person) if assigned.person else None,
+            emergency=danger is not None,
+            reasons=(
+                *((f'Emergency: the text says "{danger}"',) if danger else ()),
+                *type_reasons,
+                place.reason,
+                *assigned.reasons,
+            ),
+            model=self.model.version,
+        )
+
+    def _type_of(
+        self, complaint: ComplaintReceived, guess: Guess
+    ) -> tuple[str | None, float | None, list[str]]:
+        reasons: list[str] = []
+        chosen = (complaint.problem_type or "").strip()
+        if chosen:
+            kind = self.city.types_by_name.get(chosen)
+            if kind is None:
+                reasons.append(f'"{chosen[:80]}" was chosen, which is no type of this city')
+            elif not kind.offered and complaint.entered_by is None:
+                reasons.append(f'"{chosen}" was chosen, which only staff may choose')
+            else:
+                who = "the resident" if complaint.entered_by is None else "the call taker"
+                reasons.append(f'Type "{kind.name}": {who} chose it')
+                read = guess.probability_of(kind.name) if complaint.text.strip() else None
+                return kind.name, read, reasons
+
+        best, probability = guess.ranked[0]
+        because = f": {', '.join(guess.words)}" if guess.words else ""
+        if guess.sure:
+            reasons.append(f'Type "{best}" ({probability:.2f}){because}')
+            return best, probability, reasons
+        if not complaint.text.strip():
+            reasons.append("No type: there is no text to read")
+        else:
+            reasons.append(f'No type: not sure of "{best}" ({probability:.2f}){because}')
+        return None, None, reasons
+
+
+def open_router(city: City, model_cache: Path) -> Router:
+    """
+    The router of a city. Learns from the city's examples once, a few seconds, and keeps what it
+    learned in `model_cache` for the next start.
+    """
+    model = ModelCache(model_cache).model_of(
+        city.examples,
+        {kind.name: kind.department for kind in city.problem_types},
+        precision=city.classifier.precision,
+    )
+    log.info(
+        "router open",
+        model=model.version,
+        types=len(model.labels),
+        examples=len(city.examples),
+        threshold=round(model.threshold, 3),
+    )
+    return Router(city, model)
+
+
+def listeners(router: Router, tell: Tell) -> list[Listener]:
+    """What the router hears: every complaint, once it is received."""
+
+    async def answer(facts: Sequence[Fact]) -> None:
+        complaints = [fact for fact in facts if isinstance(fact, ComplaintReceived)]
+        now = datetime.now(UTC)
+        # Intake and pages share this process's loop: a long batch is read beside it.
+        if sum(len(complaint.text) for complaint in complaints) <= _INLINE:
+            routed = router.route(complaints, at=now)
+        else:
+            routed = await asyncio.to_thread(router.route, complaints, at=now)
+        await tell(routed)
+
+    return [
+        Listener(
+            durable="router_complaint_received",
+            stream="COMPLAINTS",
+            contracts=(ComplaintReceived,),
+            handle=answer,
+        )
+    ]
+
+
+def _alternative(problem_type: str, probability: float) -> Alternative:
+    return Alternative(problem_type=problem_type, confidence=probability)
+
+
+def _person(worker: Worker) -> Person:
+    return Person(id=worker.id, name=worker.name, email=worker.email, phone=worker.phone)

@@ -1,0 +1,480 @@
+"""
+What the bus tells the store about complaints: filed at once, then given the place they belong to.
+
+Both take batches, inside the caller's transaction, and may be told anything twice.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from secrets import token_bytes
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from bus.contracts import (
+    CaseAssigned,
+    CaseOpened,
+    CaseSummary,
+    ComplaintReceived,
+    ComplaintRouted,
+    Contact,
+    Fact,
+)
+from bus.errors import NotYet
+from bus.identity import fact_id, mint_reference
+from store import outbox
+from store.model import Status
+from store.records import NewEvent, add_events, add_files, files_from
+from store.text import clean, clean_or_none, point, searchable, to_jsonb
+
+log = structlog.stdlib.get_logger()
+
+_MOST_REFERENCES = 20
+
+# The ledger row comes first: what it returns is new, or was in a grave and is alive again. What
+# an operator chose to ignore stays ignored.
+ENTER = """
+    INSERT INTO complaints (id, channel, external_id, received_at, state, case_id, original)
+    SELECT id, channel, external_id, received_at, 'filed', id, original
+    FROM unnest($1::uuid[], $2::text[], $3::text[], $4::timestamptz[], $5::jsonb[])
+         AS heard (id, channel, external_id, received_at, original)
+    ON CONFLICT (id) DO UPDATE
+    SET state = 'filed',
+        case_id = EXCLUDED.case_id,
+        channel = EXCLUDED.channel,
+        external_id = EXCLUDED.external_id,
+        received_at = EXCLUDED.received_at,
+        original = EXCLUDED.original,
+        reason = NULL,
+        settled_at = now()
+    WHERE complaints.state IN ('received', 'quarantined')
+    RETURNING id
+"""
+
+OPEN = """
+    INSERT INTO cases (
+        id, reference, channel, text, language, opened_at, chosen_type,
+        address, lat, lon, place_source,
+        reporter_name, reporter_email, reporter_phone, entered_by
+    )
+    SELECT id, reference, channel, text, language, opened_at, chosen_type,
+           address, lat, lon, place_source,
+           reporter_name, reporter_email, reporter_phone, entered_by
+    FROM unnest(
+        $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[],
+        $8::text[], $9::float8[], $10::float8[], $11::text[],
+        $12::text[], $13::text[], $14::text[], $15::text[]
+    ) AS heard (
+        id, reference, channel, text, language, opened_at, chosen_type,
+        address, lat, lon, place_source,
+        reporter_name, reporter_email, reporter_phone, entered_by
+    )
+    ON CONFLICT (reference) DO NOTHING
+    RETURNING id
+"""
+
+ADD_WORDS = """
+    INSERT INTO case_words (case_id, words)
+    SELECT case_id, to_tsvector('simple', words)
+    FROM unnest($1::uuid[], $2::text[]) AS said (case_id, words)
+"""
+
+
+async def file_complaints(conn: asyncpg.Connection, heard: Sequence[ComplaintReceived]) -> None:
+    """
+    Open a case for every complaint that has none yet.
+
+    A complaint told again changes nothing, unless it lay in quarantine: then it is filed now. A
+    reference that another case has is replaced by a fresh one, and the case's history says so.
+    """
+    # In the order of their ids, so that two stores never wait for each other in a circle.
+    first = {complaint.message_id: complaint for complaint in reversed(heard)}
+    entering = [first[complaint] for complaint in sorted(first)]
+    rows = await conn.fetch(
+        ENTER,
+        [complaint.message_id for complaint in entering],
+        [clean(complaint.channel) for complaint in entering],
+        [clean(complaint.external_id) for complaint in entering],
+        [complaint.occurred_at for complaint in entering],
+        [None if one.original is None else one.original.model_dump() for one in entering],
+    )
+    fresh_ids = {row["id"] for row in rows}
+    if not fresh_ids:
+        return
+    fresh = [complaint for complaint in first.values() if complaint.message_id in fresh_ids]
+    fresh.reverse()  # `first` was filled from the end; this is the order of the stream again
+
+    references = await _open(conn, fresh)
+    await conn.execute(
+        ADD_WORDS,
+        [complaint.message_id for complaint in fresh],
+        [_words_of(complaint, references[complaint.message_id]) for complaint in fresh],
+    )
+    await add_files(conn, [(one.message_id, None, one.attachments) for one in fresh])
+    await add_events(conn, [_opened(one, references[one.message_id]) for one in fresh])
+    now = datetime.now(UTC)
+    await outbox.append(conn, [_case_opened(one, references[one.message_id], now) for one in fresh])
+    log.info("complaints filed", count=len(fresh), case_ids=[str(one.message_id) for one in fresh])
+
+
+async def _open(conn: asyncpg.Connection, fresh: Sequence[ComplaintReceived]) -> dict[UUID, str]:
+    """Insert the cases; the reference that each one has got."""
+    references: dict[UUID, str] = {}
+    waiting = [(complaint, clean(complaint.reference)) for complaint in fresh]
+    for _ in range(_MOST_REFERENCES):
+        opened = {row["id"] for row in await conn.fetch(OPEN, *_columns(waiting))}
+        taken = []
+        for complaint, reference in waiting:
+            if complaint.message_id in opened:
+                references[complaint.message_id] = reference
+            else:
+                log.warning("reference taken", case_id=str(complaint.message_id))
+                taken.append((complaint, mint_reference(token_bytes(32), complaint.message_id)))
+        if not taken:
+            return references
+        waiting = taken
+    raise RuntimeError(f"no free reference after {_MOST_REFERENCES} tries")
+
+
+def _columns(cases: Sequence[tuple[ComplaintReceived, str]]) -> Iterable[list[object]]:
+    rows = []
+    for complaint, reference in cases:
+        place = point(complaint.lat, complaint.lon) or (None, None)
+        rows.append(
+            (
+                complaint.message_id,
+                reference,
+                clean(complaint.channel),
+                clean(complaint.text),
+                clean(complaint.language) or "en",
+                complaint.occurred_at,
+                clean_or_none(complaint.problem_type),
+                clean_or_none(complaint.address),
+                *place,
+                clean_or_none(complaint.place_source),
+                clean_or_none(complaint.reporter.name),
+                clean_or_none(complaint.reporter.email),
+                clean_or_none(complaint.reporter.phone),
+                clean_or_none(complaint.entered_by),
+            )
+        )
+    return (list(column) for column in zip(*rows, strict=True))
+
+
+def _words_of(complaint: ComplaintReceived, reference: str) -> str:
+    reporter = complaint.reporter
+    return searchable(
+        reference.replace("-", ""),
+        complaint.address,
+        reporter.name,
+        reporter.email,
+        complaint.text,
+        phone=reporter.phone,
+    )
+
+
+def _opened(complaint: ComplaintReceived, reference: str) -> NewEvent:
+    data: dict[str, object] = {"channel": complaint.channel}
+    if complaint.problem_type:
+        data["chosen_type"] = complaint.problem_type
+    if reference != complaint.reference:
+        data["reference_was_taken"] = complaint.reference
+    if complaint.lat is not None and point(complaint.lat, complaint.lon) is None:
+        log.warning("point dropped", case_id=str(complaint.message_id))
+        data["point_dropped"] = [str(complaint.lat), str(complaint.lon)]
+    return NewEvent(
+        case_id=complaint.message_id,
+        at=complaint.occurred_at,
+        kind="opened",
+        by=complaint.entered_by,
+        public=True,
+        data=data,
+    )
+
+
+def _case_opened(complaint: ComplaintReceived, reference: str, now: datetime) -> CaseOpened:
+    lat, lon = point(complaint.lat, complaint.lon) or (None, None)
+    return CaseOpened(
+        message_id=fact_id("case.opened", complaint.message_id),
+        occurred_at=now,
+        case=CaseSummary(
+            case_id=complaint.message_id,
+            reference=reference,
+            channel=complaint.channel,
+            opened_at=complaint.occurred_at,
+            text=complaint.text,
+            language=complaint.language,
+            problem_type=complaint.problem_type,
+            address=complaint.address,
+            lat=lat,
+            lon=lon,
+            reporter=complaint.reporter,
+            attachments=complaint.attachments,
+        ),
+    )
+
+
+# ── where they belong ───────────────────────────────────────────────────────────────────────────
+
+CONSUMER = "store_complaint"
+
+HEAR = """
+    INSERT INTO inbox (consumer, message_id)
+    SELECT $1, message_id
+    FROM unnest($2::uuid[]) AS message_id
+    ON CONFLICT (consumer, message_id) DO NOTHING
+    RETURNING message_id
+"""
+
+
+async def hear(
+    conn: asyncpg.Connection, consumer: str, messages: Iterable[UUID]
+) -> frozenset[UUID]:
+    """Which of these messages the consumer has not answered before; now it has."""
+    rows = await conn.fetch(HEAR, consumer, sorted(set(messages)))
+    return frozenset(row["message_id"] for row in rows)
+
+
+# In the order of their ids, so that two transactions never wait for each other in a circle.
+LOCK = """
+    SELECT c.id, c.reference, c.status, c.channel, c.text, c.language, c.opened_at,
+           c.problem_type, c.address, c.lat, c.lon,
+           c.reporter_name, c.reporter_email, c.reporter_phone,
+           c.routed_at, c.placed_by, c.typed_by,
+           (
+               SELECT jsonb_agg(
+                   jsonb_build_object(
+                       'sha256', f.sha256, 'media_type', f.media_type,
+                       'name', f.name, 'size', f.size
+                   )
+                   ORDER BY f.id
+               )
+               FROM files f
+               WHERE f.case_id = c.id AND f.note_id IS NULL
+           ) AS attachments
+    FROM cases c
+    WHERE c.id = ANY ($1::uuid[])
+    ORDER BY c.id
+    FOR UPDATE OF c
+"""
+
+# Where nobody has touched the case, the router's word holds; where somebody has, only what was
+# foretold is written down.
+PLACE = """
+    UPDATE cases
+    SET predicted_type = told.problem_type,
+        confidence = told.confidence,
+        alternatives = told.alternatives::jsonb,
+        reasons = told.reasons::jsonb,
+        model = told.model,
+        routed_at = told.at,
+        emergency = cases.emergency OR told.emergency,
+        problem_type = CASE WHEN told.types THEN told.problem_type ELSE cases.problem_type END,
+        district = CASE WHEN told.places THEN told.district ELSE cases.district END,
+        address = CASE WHEN told.places THEN coalesce(told.address, cases.address)
+                  ELSE cases.address END,
+        lat = CASE WHEN told.places AND told.lat IS NOT NULL THEN told.lat ELSE cases.lat END,
+        lon = CASE WHEN told.places AND told.lat IS NOT NULL THEN told.lon ELSE cases.lon END,
+        status = CASE WHEN told.places THEN told.status ELSE cases.status END,
+        department = CASE WHEN told.places THEN told.department ELSE cases.department END,
+        assignee = CASE WHEN told.places THEN told.assignee ELSE cases.assignee END,
+        assignee_name = CASE WHEN told.places THEN told.name ELSE cases.assignee_name END,
+        assignee_email = CASE WHEN told.places THEN told.email ELSE cases.assignee_email END,
+        assignee_phone = CASE WHEN told.places THEN told.phone ELSE cases.assignee_phone END,
+        assigned_at = CASE WHEN told.places AND told.status = 'assigned' THEN told.at
+                      ELSE cases.assigned_at END
+    FROM unnest(
+        $1::uuid[], $2::text[], $3::float8[], $4::text[], $5::text[], $6::text[],
+        $7::timestamptz[], $8::boolean[], $9::boolean[], $10::boolean[], $11::text[], $12::text[],
+        $13::float8[], $14::float8[], $15::text[], $16::text[], $17::text[], $18::text[],
+        $19::text[], $20::text[]
+    ) AS told (
+        id, problem_type, confidence, alternatives, reasons, model,
+        at, emergency, types, places, district, address,
+        lat, lon, status, department, assignee, name,
+        email, phone
+    )
+    WHERE cases.id = told.id
+"""
+
+
+async def place_complaints(conn: asyncpg.Connection, told: Sequence[ComplaintRouted]) -> None:
+    """
+    Write down where complaints belong, and tell whose desk they lie on.
+
+    What staff have chosen in the meantime stays. Raises `NotYet` for a complaint that is not
+    filed yet; one that an operator chose to ignore is passed over.
+    """
+    fresh_ids = await hear(conn, CONSUMER, (routed.message_id for routed in told))
+    fresh = list({one.message_id: one for one in told if one.message_id in fresh_ids}.values())
+    # A case that is told of twice in a batch is placed twice, in order.
+    while fresh:
+        turn: dict[UUID, ComplaintRouted] = {}
+        later = []
+        for routed in fresh:
+            if routed.complaint_id in turn:
+                later.append(routed)
+            else:
+                turn[routed.complaint_id] = routed
+        await _place_each(conn, turn)
+        fresh = later
+
+
+async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted]) -> None:
+    found = {row["id"]: row for row in await conn.fetch(LOCK, list(told))}
+    if missing := told.keys() - found.keys():
+        await _excuse(conn, missing)
+    now = datetime.now(UTC)
+    rows: list[tuple[object, ...]] = []
+    events: list[NewEvent] = []
+    facts: list[Fact] = []
+    for case_id, routed in told.items():
+        case = found.get(case_id)
+        if case is None:
+            continue
+        places = case["placed_by"] is None and case["status"] in (Status.NEW, Status.TRIAGE)
+        types = case["typed_by"] is None and case["status"] != Status.CLOSED
+        rows.append(_row(routed, now, types=types, places=places))
+        events.append(_routed(routed, now, kept=not places))
+        if places and routed.department:
+            facts.append(_case_assigned(case, routed, now, types=types))
+    if rows:
+        await conn.execute(PLACE, *(list(column) for column in zip(*rows, strict=True)))
+        await add_events(conn, events)
+        await outbox.append(conn, facts)
+        log.info("complaints placed", count=len(rows), assigned=len(facts))
+
+
+IGNORED = """
+    SELECT id
+    FROM complaints
+    WHERE id = ANY ($1::uuid[]) AND state = 'ignored'
+"""
+
+
+async def _excuse(conn: asyncpg.Connection, missing: Iterable[UUID]) -> None:
+    waited_for = set(missing)
+    waited_for -= {row["id"] for row in await conn.fetch(IGNORED, list(waited_for))}
+    if waited_for:
+        raise NotYet(f"{len(waited_for)} not filed yet, as {min(waited_for)}")
+
+
+def _row(
+    routed: ComplaintRouted, now: datetime, *, types: bool, places: bool
+) -> tuple[object, ...]:
+    lat, lon = point(routed.lat, routed.lon) or (None, None)
+    person = routed.assignee if routed.department else None
+    confidence = routed.confidence
+    return (
+        routed.complaint_id,
+        clean_or_none(routed.problem_type),
+        confidence if confidence is not None and 0 <= confidence <= 1 else None,
+        # As text: asyncpg would take lists in a list for an array of two dimensions.
+        to_jsonb([alternative.model_dump() for alternative in routed.alternatives]),
+        to_jsonb(routed.reasons),
+        clean(routed.model),
+        now,
+        routed.emergency,
+        types,
+        places,
+        clean_or_none(routed.district),
+        clean_or_none(routed.address),
+        lat,
+        lon,
+        (Status.ASSIGNED if routed.department else Status.TRIAGE).value,
+        clean(routed.department) if routed.department else None,
+        person.id if person else None,
+        clean(person.name) if person else None,
+        clean(person.email) if person else None,
+        clean_or_none(person.phone) if person else None,
+    )
+
+
+def _routed(routed: ComplaintRouted, now: datetime, *, kept: bool) -> NewEvent:
+    return NewEvent(
+        case_id=routed.complaint_id,
+        at=now,
+        # The staff's choice stood already: this is only what the router would have said.
+        kind="routed_late" if kept else "routed",
+        by=None,
+        public=not kept,
+        data={
+            "problem_type": routed.problem_type,
+            "confidence": routed.confidence,
+            "district": routed.district,
+            "department": routed.department,
+            "assignee": routed.assignee.id if routed.assignee else None,
+            "assignee_name": routed.assignee.name if routed.assignee else None,
+            "emergency": routed.emergency,
+            "reasons": list(routed.reasons),
+            "model": routed.model,
+        },
+    )
+
+
+def _case_assigned(
+    case: asyncpg.Record, routed: ComplaintRouted, now: datetime, *, types: bool
+) -> CaseAssigned:
+    lat, lon = point(routed.lat, routed.lon) or (case["lat"], case["lon"])
+    return CaseAssigned(
+        message_id=fact_id("case.assigned", case["id"], routed.message_id),
+        occurred_at=now,
+        case=CaseSummary(
+            case_id=case["id"],
+            reference=case["reference"],
+            channel=case["channel"],
+            opened_at=case["opened_at"],
+            text=case["text"],
+            language=case["language"],
+            problem_type=routed.problem_type if types else case["problem_type"],
+            department=routed.department,
+            district=routed.district,
+            address=routed.address if routed.address is not None else case["address"],
+            lat=lat,
+            lon=lon,
+            emergency=routed.emergency,
+            reporter=Contact(
+                name=case["reporter_name"],
+                email=case["reporter_email"],
+                phone=case["reporter_phone"],
+            ),
+            assignee=routed.assignee,
+            attachments=files_from(case["attachments"]),
+        ),
+    )
+
+
+# ── who cannot be routed ────────────────────────────────────────────────────────────────────────
+
+SEND_TO_TRIAGE = """
+    UPDATE cases
+    SET status = 'triage'
+    WHERE id = ANY ($1::uuid[]) AND status = 'new'
+    RETURNING id
+"""
+
+
+async def send_to_triage(conn: asyncpg.Connection, reasons: dict[UUID, str]) -> None:
+    """
+    Cases whose routing failed for good go where a person looks at them; one that has been placed
+    stays where it is. A routing that succeeds later still places them.
+    """
+    if not reasons:
+        return
+    moved = [row["id"] for row in await conn.fetch(SEND_TO_TRIAGE, sorted(reasons))]
+    now = datetime.now(UTC)
+    await add_events(
+        conn,
+        [
+            NewEvent(
+                case_id=case_id,
+                at=now,
+                kind="routing_failed",
+                by=None,
+                public=False,
+                data={"reason": reasons[case_id]},
+            )
+            for case_id in moved
+        ],
+    )

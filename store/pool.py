@@ -1,0 +1,92 @@
+"""The way to PostgreSQL: one pool per process, with limits on how long anything may take."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import asyncpg
+import structlog
+from pydantic import BaseModel, ConfigDict, Field
+
+from store.text import to_jsonb
+
+log = structlog.stdlib.get_logger()
+
+_STATEMENT_SECONDS = 30
+_CONNECT_SECONDS = 10.0
+
+AWAY: tuple[type[Exception], ...] = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresConnectionError,
+    asyncpg.OperatorInterventionError,
+    asyncpg.ReadOnlySQLTransactionError,
+    asyncpg.InterfaceError,
+    # What asyncpg says while the server is hanging up.
+    asyncpg.InternalClientError,
+)
+"""What a question raises when it is the connection that failed: asking again later may help."""
+
+
+class Settings(BaseModel):
+    """Where the database is; an empty `dsn` means the embedded one."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    dsn: str = ""
+    """As `postgresql://user:password@host:5432/database`."""
+    pool_size: int = Field(default=10, ge=2, le=200)
+
+
+@asynccontextmanager
+async def open_pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
+    """
+    A pool that finds its way back by itself when PostgreSQL was away.
+
+    Nothing waits for ever: a statement ends after 30 seconds, a forgotten transaction after 60.
+    """
+    pool = await asyncpg.create_pool(
+        settings.dsn,
+        min_size=1,
+        max_size=settings.pool_size,
+        timeout=_CONNECT_SECONDS,
+        # A little later than the server's own limit, so that its clear answer comes first.
+        command_timeout=_STATEMENT_SECONDS + 5,
+        server_settings={
+            "application_name": "buckstop",
+            "statement_timeout": f"{_STATEMENT_SECONDS}s",
+            "idle_in_transaction_session_timeout": "60s",
+            "timezone": "UTC",
+        },
+        init=prepare,
+    )
+    try:
+        yield pool
+    finally:
+        await close(pool)
+
+
+async def close(pool: asyncpg.Pool) -> None:
+    """Close the pool; what still hangs after five seconds is cut off."""
+    try:
+        await asyncio.wait_for(pool.close(), timeout=5.0)
+    except TimeoutError:
+        log.warning("the pool did not close in time")
+        pool.terminate()
+
+
+async def prepare(conn: asyncpg.Connection) -> None:
+    """Make a connection speak as the store expects: `jsonb` is Python values."""
+    await conn.set_type_codec("jsonb", schema="pg_catalog", encoder=to_jsonb, decoder=json.loads)
+
+
+async def renew_after(pool: asyncpg.Pool, error: Exception) -> None:
+    """
+    After an error that speaks of the connection, let the pool open new ones: a server that only
+    reads since another took its place would else be asked for ever.
+    """
+    # A question that took too long, or a pool with nothing free, is no sign of a lost way.
+    if isinstance(error, AWAY) and not isinstance(error, TimeoutError):
+        log.info("connections renewed", error=type(error).__name__)
+        await pool.expire_connections()

@@ -1,0 +1,99 @@
+"""The store as a service: what it hears, and the relay that tells what it has done."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+
+import asyncpg
+
+from bus.contracts import (
+    ComplaintReceived,
+    ComplaintRouted,
+    DeadLetter,
+    Fact,
+    NoticeFailed,
+    NoticeQueued,
+    NoticeSent,
+    NoticeUnknown,
+    NoticeWithheld,
+)
+from bus.errors import Refused
+from bus.publish import Tell
+from bus.service import Service
+from bus.worker import Listener
+from store import deliveries, filing, graves, housekeeping, outbox
+from store.pool import renew_after
+
+_ACQUIRE_SECONDS = 10.0
+
+Effect = Callable[[asyncpg.Connection, Sequence[Fact]], Awaitable[None]]
+
+
+def listeners(pool: asyncpg.Pool) -> list[Listener]:
+    """What the store hears; each batch is one transaction."""
+    return [
+        Listener(
+            durable=filing.CONSUMER,
+            stream="COMPLAINTS",
+            contracts=(ComplaintReceived, ComplaintRouted),
+            handle=_in_one_transaction(pool, _complaints),
+        ),
+        Listener(
+            durable=deliveries.CONSUMER,
+            stream="NOTICES",
+            contracts=(NoticeQueued, NoticeSent, NoticeUnknown, NoticeFailed, NoticeWithheld),
+            handle=_in_one_transaction(pool, deliveries.record),
+        ),
+        Listener(
+            durable="store_dead",
+            stream="DEAD",
+            contracts=(DeadLetter,),
+            handle=_in_one_transaction(pool, _dead),
+        ),
+    ]
+
+
+def services(pool: asyncpg.Pool, tell: Tell) -> list[Service]:
+    """What runs beside the listeners: the relay of the outbox, and the broom."""
+
+    async def relay(stop: asyncio.Event) -> None:
+        await outbox.relay(pool, tell, stop)
+
+    async def keep_house(stop: asyncio.Event) -> None:
+        await housekeeping.keep_house(pool, stop)
+
+    return [Service("relay", relay), Service("housekeeping", keep_house)]
+
+
+async def _complaints(conn: asyncpg.Connection, told: Sequence[Fact]) -> None:
+    # A routing can stand before its complaint in a batch that was put together from repeats.
+    if received := [fact for fact in told if isinstance(fact, ComplaintReceived)]:
+        await filing.file_complaints(conn, received)
+    if routed := [fact for fact in told if isinstance(fact, ComplaintRouted)]:
+        await filing.place_complaints(conn, routed)
+
+
+async def _dead(conn: asyncpg.Connection, told: Sequence[Fact]) -> None:
+    await graves.bury(conn, [fact for fact in told if isinstance(fact, DeadLetter)])
+
+
+def _in_one_transaction(
+    pool: asyncpg.Pool, effect: Effect
+) -> Callable[[Sequence[Fact]], Awaitable[None]]:
+    async def handle(facts: Sequence[Fact]) -> None:
+        try:
+            async with pool.acquire(timeout=_ACQUIRE_SECONDS) as conn, conn.transaction():
+                await effect(conn, facts)
+        except (
+            asyncpg.DataError,
+            asyncpg.CheckViolationError,
+            asyncpg.NotNullViolationError,
+        ) as error:
+            # The values can never be stored. PostgreSQL's own message may quote them, and they
+            # are somebody's address: only the name of what was broken goes further.
+            broken = error.constraint_name or error.column_name or error.sqlstate
+            raise Refused(f"{type(error).__name__}: {broken}") from error
+        except Exception as error:
+            await renew_after(pool, error)
+            raise
+
+    return handle

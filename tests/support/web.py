@@ -1,0 +1,62 @@
+"""The residents' pages on a real bus, for tests."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import asyncpg
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from bus.codec import CONTRACT_HEADER, decode
+from bus.connect import Bus
+from bus.contracts import ComplaintReceived
+from bus.files import Files
+from channels.intake import Intake
+from channels.photos import Darkroom
+from channels.web_form import WebForm
+from gateway import keys
+from gateway.pages import layout
+from gateway.pages.city_page import page_of
+from gateway.resident.routes import routes
+from gateway.settings import Settings
+from router import rules
+
+SECRET = b"a secret of the tests, 32 letters"
+CITY = rules.load_city(Path(rules.__file__).parent / "cities" / "independence")
+
+Browser = TestClient[web.Request, web.Application]
+
+
+@asynccontextmanager
+async def resident_pages(
+    bus: Bus, files: Files, pool: asyncpg.Pool | None = None
+) -> AsyncIterator[Browser]:
+    """A client with a cookie jar, as one resident's browser. Redirects are not followed."""
+    app = web.Application(client_max_size=4 * 1024 * 1024)
+    intake = Intake(secret=SECRET, files=files, tell=bus.tell)
+    app[keys.FILES] = files
+    app[keys.DRAFTS] = bus.drafts
+    app[keys.CITY] = CITY
+    app[keys.SETTINGS] = Settings()
+    app[keys.DARKROOM] = Darkroom()
+    app[keys.WEB_FORM] = WebForm(intake, problem_types=[kind.name for kind in CITY.offered])
+    if pool is not None:
+        app[keys.POOL] = pool
+    layout.prepare(app, page_of(CITY))
+    app.add_routes(routes())
+    app.add_routes(app[keys.WEB_FORM].channel().routes)
+    async with TestClient(TestServer(app)) as client:
+        yield client
+
+
+async def complaints_on(bus: Bus) -> list[ComplaintReceived]:
+    """Every complaint that the stream holds, in its order."""
+    state = (await bus.js.stream_info("COMPLAINTS")).state
+    heard = []
+    for sequence in range(max(1, state.first_seq), state.last_seq + 1):
+        message = await bus.js.get_msg("COMPLAINTS", sequence)
+        fact = decode(message.data or b"", (message.headers or {})[CONTRACT_HEADER])
+        if isinstance(fact, ComplaintReceived):
+            heard.append(fact)
+    return heard

@@ -1,0 +1,185 @@
+"""The whole router: what is received becomes a type, a place and a desk, with reasons."""
+
+import time
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+import pytest
+
+from bus.contracts import ComplaintRouted, Fact
+from bus.identity import fact_id
+from router.rules import CITIES, load_city
+from router.service import Router, listeners, open_router
+from tests.support.city import complaint
+
+TYPES = 45
+
+
+@pytest.fixture(scope="module")
+def router(tmp_path_factory: pytest.TempPathFactory) -> Router:
+    return open_router(load_city(CITIES / "independence"), tmp_path_factory.mktemp("models"))
+
+
+def route(router: Router, text: str, **fields: object) -> ComplaintRouted:
+    (routed,) = router.route([complaint(text, 1, **fields)])
+    return routed
+
+
+def test_a_complaint_finds_its_desk(router: Router) -> None:
+    heard = complaint("Huge pothole on 23rd, it blew my tire", lat=39.0911, lon=-94.4155)
+    (routed,) = router.route([heard])
+
+    assert routed.message_id == fact_id("routed", heard.message_id)
+    assert routed.complaint_id == heard.message_id
+    assert routed.problem_type == "Pothole/Street Maintenance"
+    assert routed.confidence is not None
+    assert routed.confidence > 0.8
+    assert routed.district == "District 1"
+    assert routed.department == "MS-STREET MAINTENANCE"
+    assert routed.assignee is not None
+    assert routed.assignee.id == "jo.linden"
+    assert len(routed.alternatives) == 3
+    assert not routed.emergency
+    assert routed.reasons[0].startswith('Type "Pothole/Street Maintenance" (')
+    assert "pothole" in routed.reasons[0]
+    assert routed.reasons[1:] == (
+        "District 1: the point lies in it",
+        "MS-STREET MAINTENANCE handles this type",
+        "Jo Linden works District 1",
+    )
+    assert routed.model == router.model.version
+
+
+def test_spanish_finds_the_same_desk(router: Router) -> None:
+    routed = route(router, "hay un hoyo enorme en la calle, se ponchó mi llanta", language="es")
+
+    assert routed.problem_type == "Pothole/Street Maintenance"
+
+
+def test_what_nobody_can_read_goes_to_triage(router: Router) -> None:
+    routed = route(router, "")
+
+    assert (routed.problem_type, routed.confidence, routed.department) == (None, None, None)
+    assert routed.assignee is None
+    assert routed.reasons == (
+        "No type: there is no text to read",
+        "No district: no place was given",
+        "No department: the type is open, so the triage desk decides",
+    )
+
+
+def test_what_it_is_not_sure_of_goes_to_triage_with_suggestions(router: Router) -> None:
+    routed = route(router, "please come and look at this thing, it is not ok")
+
+    assert routed.problem_type is None
+    assert len(routed.alternatives) == 3
+    assert routed.reasons[0].startswith("No type: not sure of")
+
+
+def test_what_the_resident_chose_decides(router: Router) -> None:
+    routed = route(router, "dead deer on the road", problem_type="Zoning")
+
+    assert routed.problem_type == "Zoning"
+    assert routed.alternatives[0].problem_type == "Dead Animal"
+    assert routed.reasons[0] == 'Type "Zoning": the resident chose it'
+
+
+def test_what_the_call_taker_chose_decides(router: Router) -> None:
+    routed = route(router, "dead deer", problem_type="Zoning", entered_by="tess.calloway")
+
+    assert routed.reasons[0] == 'Type "Zoning": the call taker chose it'
+
+
+def test_an_unknown_choice_is_told_and_the_text_decides(router: Router) -> None:
+    routed = route(router, "dead deer on the road", problem_type="Spaceship")
+
+    assert routed.problem_type == "Dead Animal"
+    assert routed.reasons[0] == '"Spaceship" was chosen, which is no type of this city'
+
+
+def test_only_staff_may_choose_what_is_for_staff(router: Router) -> None:
+    wanted = "Proactive Officer Investigation"
+
+    assert route(router, "?", problem_type=wanted).problem_type is None
+    routed = route(router, "?", problem_type=wanted, entered_by="alex.reed")
+    assert routed.problem_type == wanted
+    assert routed.department == "CD-NEIGHBORHOOD SERVICES"
+
+
+def test_what_is_for_staff_is_never_guessed(router: Router) -> None:
+    assert "Proactive Officer Investigation" not in router.model.labels
+    assert len(router.model.labels) == TYPES
+
+
+def test_danger_is_flagged_and_still_filed(router: Router) -> None:
+    routed = route(router, "A power line is down across the street")
+
+    assert routed.emergency
+    assert routed.reasons[0] == 'Emergency: the text says "power line is down"'
+
+
+def test_an_address_in_the_text_is_kept(router: Router) -> None:
+    routed = route(router, "trash piled up at 1109 S Arlington Ave")
+
+    assert routed.address == "1109 S Arlington Ave"
+    assert routed.district is None
+
+
+def test_outside_the_city_there_is_no_district(router: Router) -> None:
+    routed = route(router, "trash piled up in the yard", lat=38.5, lon=-94.4)
+
+    assert routed.district is None
+    assert "No district: the point lies outside the city" in routed.reasons
+
+
+@pytest.mark.parametrize("text", ["\x00" * 10, "\U0001f4a9" * 99, "شارع مظلم", "x" * 100_000])
+def test_odd_texts_are_routed_too(router: Router, text: str) -> None:
+    assert route(router, text).complaint_id
+
+
+def test_the_same_complaints_give_the_same_facts(router: Router) -> None:
+    heard = [complaint("pothole", number) for number in range(20)]
+
+    assert router.route(heard) == router.route(heard)
+    assert router.route([]) == []
+
+
+def test_suggestions_while_typing(router: Router) -> None:
+    suggested = router.suggest("street light is out")
+
+    assert suggested[0].problem_type == "Street Light Out"
+    assert len(suggested) == 3
+    assert router.suggest("  ") == []
+
+
+@pytest.mark.parametrize("words", [5, 2_000])
+async def test_the_listener_tells_what_was_routed(router: Router, words: int) -> None:
+    told: list[Fact] = []
+
+    async def tell(facts: Sequence[Fact]) -> None:
+        told.extend(facts)
+
+    (listener,) = listeners(router, tell)
+    heard = [complaint("pothole " * words, number) for number in range(3)]
+    before = datetime.now(UTC)
+    await listener.handle(heard)
+
+    assert (listener.durable, listener.stream) == ("router_complaint_received", "COMPLAINTS")
+    assert [fact.message_id for fact in told] == [
+        fact_id("routed", each.message_id) for each in heard
+    ]
+    assert all(fact.occurred_at >= before for fact in told)
+
+
+def test_a_batch_is_routed_fast(router: Router) -> None:
+    # Loose on purpose: a shared machine is slow, a mistake is ten times slower.
+    texts = [example.text for example in router.city.examples][: 128 * 4]
+    heard = [complaint(text, number) for number, text in enumerate(texts)]
+    begun = time.process_time()
+    for start in range(0, len(heard), 128):
+        router.route(heard[start : start + 128])
+
+    assert (time.process_time() - begun) / len(heard) < 0.003
+    begun = time.process_time()
+    router.route(heard[:1])
+    assert time.process_time() - begun < 0.05
