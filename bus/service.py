@@ -1,7 +1,7 @@
 """What the gateway runs: a name and a coroutine that stops when asked to."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 
 
@@ -15,4 +15,4 @@ class Service:
     """
 
     name: str
-    run: Callable[[asyncio.Event], Awaitable[None]]
+    run: Callable[[asyncio.Event], Coroutine[None, None, None]]

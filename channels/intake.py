@@ -97,7 +97,7 @@ class Intake:
 
 
 def complaint_from(
-    heard: Heard, *, reference: str, original: FileRef, received_at: datetime
+    heard: Heard, *, reference: str, original: FileRef | None, received_at: datetime
 ) -> ComplaintReceived:
     return ComplaintReceived(
         message_id=complaint_id(heard.channel, heard.external_id),

@@ -5,12 +5,11 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import structlog
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,7 +19,8 @@ from bus.errors import Unavailable
 from bus.files import open_files
 from channels.intake import Heard, Intake, complaint_from
 from gateway import doctor as doctor_
-from gateway import samples, settings as settings_
+from gateway import samples
+from gateway import settings as settings_
 from gateway.audit import audit as audit_
 from gateway.compose import SERVICES, city_folder
 from gateway.engines import EngineTrouble
@@ -29,11 +29,13 @@ from gateway.logs import set_up
 from gateway.run import engines_of, reach, running
 from gateway.run import run as run_
 from gateway.settings import BadSettings, Settings, secret_of
-from gateway.submit import NotTaken, Taken, read_line, submit as submit_
+from gateway.submit import NotTaken, Taken, read_line
+from gateway.submit import submit as submit_
 from router.rules import BadCity, load_city
 from router.service import open_router
 from store import accounts
-from store.migrate import MigrationFailed, migrate as migrate_
+from store.migrate import MigrationFailed
+from store.migrate import migrate as migrate_
 from store.model import Role
 from store.pool import open_pool
 
@@ -87,7 +89,9 @@ def run(
 ) -> int:
     """Run Buckstop, or some of its services, until Ctrl-C or SIGTERM."""
     if unknown := sorted(set(services) - set(SERVICES)):
-        return _trouble(f"There is no service {', '.join(unknown)}: choose of {', '.join(SERVICES)}.")
+        return _trouble(
+            f"There is no service {', '.join(unknown)}: choose of {', '.join(SERVICES)}."
+        )
     return _run(where, services, port, sample_logins=sample_logins, sample_complaints=False)
 
 
@@ -208,7 +212,10 @@ def route(
     bad = 0
     with _progress("routed", len(lines)) as step:
         for start in range(0, len(lines), 128):
-            some = [read_line(line, start + place + 1) for place, line in enumerate(lines[start : start + 128])]
+            some = [
+                read_line(line, start + place + 1)
+                for place, line in enumerate(lines[start : start + 128])
+            ]
             complaints = [
                 complaint_from(
                     one,
@@ -356,7 +363,9 @@ def add_user(
     role: Annotated[list[Role], Parameter(help="May be given several times")],
     department: str | None = None,
     phone: str | None = None,
-    password_stdin: Annotated[bool, Parameter(help="Read the password from standard input")] = False,
+    password_stdin: Annotated[
+        bool, Parameter(help="Read the password from standard input")
+    ] = False,
     where: Where = HERE,
 ) -> int:
     """
@@ -384,7 +393,7 @@ def add_user(
                     phone=phone,
                     department=department,
                     roles=role,
-                    password=password,
+                    password_hash=await accounts.hash_password(password),
                 )
         out.print(f"{login} can sign in.")
         return 0
@@ -449,13 +458,19 @@ def main() -> None:
         answer = app(result_action="return_value")
         code = answer if isinstance(answer, int) else 0
     except BadSettings as error:
-        code = _trouble("The settings cannot be used:\n" + "\n".join(f"  {one}" for one in error.faults))
+        code = _trouble(
+            "The settings cannot be used:\n" + "\n".join(f"  {one}" for one in error.faults)
+        )
     except BadCity as error:
-        code = _trouble("The city folder cannot be used:\n" + "\n".join(f"  {one}" for one in error.faults))
+        code = _trouble(
+            "The city folder cannot be used:\n" + "\n".join(f"  {one}" for one in error.faults)
+        )
     except (EngineTrouble, MigrationFailed) as error:
         code = _trouble(str(error))
     except Unavailable as error:
-        code = _trouble(f"The bus did not answer: {error}. What has a reference is safe; try again.")
+        code = _trouble(
+            f"The bus did not answer: {error}. What has a reference is safe; try again."
+        )
     except FileNotFoundError as error:
         code = _trouble(f"{error.filename}: there is no such file.")
     except KeyboardInterrupt:

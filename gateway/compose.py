@@ -23,7 +23,7 @@ from notifier.service import open_sender
 from router import service as router_service
 from router.rules import City, load_city
 from router.service import Router, open_router
-from store import accounts, outbox
+from store import accounts
 from store import service as store_service
 from store.pool import open_pool
 
@@ -89,10 +89,12 @@ def _router(house: House) -> Service:
 
 
 def _store(house: House) -> Service:
-    async def relay(stop: asyncio.Event) -> None:
-        await outbox.relay(house.pool, house.bus.tell, stop)
-
-    return _listening("store", house, store_service.listeners(house.pool), relay)
+    return _listening(
+        "store",
+        house,
+        store_service.listeners(house.pool),
+        store_service.services(house.pool, house.bus.tell),
+    )
 
 
 def _notifier(house: House) -> Service:
@@ -123,10 +125,7 @@ SERVICES: dict[str, Callable[[House], Service]] = {
 
 
 def _listening(
-    name: str,
-    house: House,
-    listeners: Sequence[Listener],
-    *besides: Callable[[asyncio.Event], object],
+    name: str, house: House, listeners: Sequence[Listener], besides: Sequence[Service] = ()
 ) -> Service:
     async def run(stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
@@ -136,6 +135,6 @@ def _listening(
                     name=listener.durable,
                 )
             for other in besides:
-                tasks.create_task(other(stop), name=f"{name} relay")  # type: ignore[arg-type]
+                tasks.create_task(other.run(stop), name=f"{name} {other.name}")
 
     return Service(name, run)

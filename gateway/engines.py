@@ -178,6 +178,7 @@ class Postgres:
                             # Statements hold what residents wrote; the log must not.
                             "log_min_error_statement = panic\n"
                             "log_parameter_max_length_on_error = 0\n"
+                            "log_error_verbosity = terse\n"
                             "jit = off\n"
                         )
                     new = False

@@ -1,0 +1,149 @@
+"""`buckstop doctor`: tries every setting and says in words what is wrong."""
+
+import asyncio
+import os
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+import aiosmtplib
+import asyncpg
+
+from bus.connect import open_bus
+from bus.files import open_files
+from gateway.compose import city_folder
+from gateway.engines import EngineTrouble
+from gateway.run import reach
+from gateway.settings import Settings
+from router.rules import BadCity, load_city
+from store.migrate import pending
+
+_LEAST_DISK = 2 * 1024**3
+_PATIENCE = 15.0  # seconds for one look
+
+
+@dataclass(frozen=True)
+class Finding:
+    what: str
+    ok: bool
+    words: str
+
+
+class _Wrong(Exception):
+    """What a look found, as a sentence that says what to do."""
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Every look, in the order in which a person would mend things."""
+    findings = [
+        await _look("python", _python),
+        await _look("data directory", lambda: _directory(settings)),
+        await _look("city", lambda: _city(settings)),
+        await _look("files", lambda: _files(settings)),
+    ]
+    try:
+        async with reach(settings) as engines:
+            findings.append(await _look("postgres", lambda: _postgres(engines.dsn)))
+            findings.append(await _look("bus", lambda: _bus(settings, engines.nats_url)))
+    except EngineTrouble as error:
+        findings.append(Finding("engines", False, str(error)))
+    findings.append(await _look("mail", lambda: _mail(settings)))
+    return findings
+
+
+async def _look(what: str, look: Callable[[], Awaitable[str]]) -> Finding:
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            return Finding(what, True, await look())
+    except _Wrong as error:
+        return Finding(what, False, str(error))
+    except TimeoutError:
+        return Finding(what, False, f"no answer within {_PATIENCE:.0f} seconds.")
+    except Exception as error:
+        # Whatever a driver raises is a finding: this is the command that must not crash.
+        return Finding(what, False, f"{type(error).__name__}: {error}")
+
+
+async def _python() -> str:
+    return f"{sys.version.split()[0]} on {sys.platform}"
+
+
+async def _directory(settings: Settings) -> str:
+    data = settings.data.absolute()
+    await asyncio.to_thread(data.mkdir, parents=True, exist_ok=True)
+    if not os.access(data, os.W_OK):
+        raise _Wrong(f"{data} cannot be written. Choose another with --data.")
+    free = shutil.disk_usage(data).free
+    if free < _LEAST_DISK:
+        raise _Wrong(f"only {free // 1024**2} MB are free under {data}; make room.")
+    return f"{data}, {free // 1024**3} GB free"
+
+
+async def _city(settings: Settings) -> str:
+    try:
+        city = await asyncio.to_thread(load_city, city_folder(settings))
+    except BadCity as error:
+        raise _Wrong(
+            f"{len(error.faults)} faults, and `buckstop city check` names them: {error.faults[0]}"
+        ) from error
+    return f"{city.name}, {city.state}" + (" (SAMPLE)" if city.sample else "")
+
+
+async def _files(settings: Settings) -> str:
+    files = await asyncio.to_thread(open_files, settings.files, settings.data)
+    kept = await files.keep(b"buckstop doctor", media_type="text/plain", name="doctor.txt")
+    if await files.read(kept.sha256) != b"buckstop doctor":
+        raise _Wrong("a file came back changed; look at the disk or the bucket.")
+    return settings.files.url or str((settings.data / "files").absolute())
+
+
+async def _postgres(dsn: str) -> str:
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        version: str = await connection.fetchval("SHOW server_version")
+        missing = await pending(connection)
+    finally:
+        await connection.close()
+    if missing:
+        raise _Wrong(f"{len(missing)} migrations are missing; run `buckstop migrate`.")
+    return f"PostgreSQL {version}, schema up to date"
+
+
+async def _bus(settings: Settings, url: str) -> str:
+    at = settings.bus.model_copy(update={"url": url})
+    async with open_bus(at, name="buckstop doctor", patience=8) as bus:
+        account = await bus.js.account_info()
+        return f"NATS {bus.client.connected_server_version}, {account.streams} streams"
+
+
+async def _mail(settings: Settings) -> str:
+    smtp = settings.notifier.smtp
+    if not smtp.host:
+        return "no mail server is set: mail stays in the local mailbox page"
+    client = aiosmtplib.SMTP(
+        hostname=smtp.host,
+        port=smtp.port,
+        use_tls=smtp.security == "tls",
+        start_tls=smtp.security == "starttls",
+        timeout=10,
+    )
+    where = f"{smtp.host}:{smtp.port}"
+    try:
+        await client.connect()
+    except aiosmtplib.SMTPConnectTimeoutError as error:
+        raise _Wrong(f"{where} does not answer; is a firewall between us?") from error
+    except aiosmtplib.SMTPConnectError as error:
+        raise _Wrong(f"{where} cannot be reached ({error}). Are host and port right?") from error
+    except aiosmtplib.SMTPException as error:
+        raise _Wrong(
+            f"{where} answers, but not with notifier.smtp.security = {smtp.security!r} ({error})."
+        ) from error
+    try:
+        if smtp.username and smtp.password is not None:
+            await client.login(smtp.username, smtp.password.get_secret_value())
+    except aiosmtplib.SMTPAuthenticationError as error:
+        raise _Wrong(f"{where} does not accept username and password ({error.code}).") from error
+    finally:
+        client.close()
+    return f"{where} answers" + (", and knows us" if smtp.username else "")
