@@ -1,8 +1,8 @@
 """
 Attachments and untouched originals, content-addressed: the name of a file is its SHA-256.
 
-Kept means on disk: the file and its folder are fsynced before `keep` returns, so that the bus
-never speaks of a file that a power cut could take.
+Kept means on disk before `keep` returns, so that the bus never speaks of a file that a power cut
+could take: a large file is fsynced itself, small ones share an fsync (bus/journal.py).
 """
 
 import asyncio
@@ -17,6 +17,10 @@ from obstore.store import LocalStore, S3Store
 from pydantic import BaseModel, ConfigDict
 
 from bus.contracts import FileRef
+from bus.journal import Journal, left_over
+
+_JOURNAL = "journal"
+_SMALL = 256 * 1024  # bytes; what is larger is worth an fsync of its own
 
 
 class Settings(BaseModel):
@@ -36,11 +40,12 @@ class _Waiting:
 
 
 class Files:
-    """The city's files. One writer thread takes all that wait, so that they share its fsyncs."""
+    """The city's files. One writer thread takes all that wait, so that they share its fsync."""
 
     def __init__(self, store: LocalStore | S3Store, folder: Path | None) -> None:
         self._store = store
         self._folder = folder
+        self._journal = Journal(folder / _JOURNAL) if folder is not None else None
         self._queue: list[_Waiting] = []
         self._writer: asyncio.Task[None] | None = None
 
@@ -92,20 +97,35 @@ class Files:
         finally:
             self._writer = None
 
+    async def close(self) -> None:
+        """Everything kept is on disk under its own name."""
+        if self._journal is not None:
+            await asyncio.to_thread(self._journal.close)
+
     def _put(self, batch: list[_Waiting]) -> None:
-        folders = set()
+        if self._journal is not None:
+            small = [
+                (one.sha256, one.data)
+                for one in batch
+                if isinstance(one.data, bytes) and len(one.data) <= _SMALL
+            ]
+            if small:
+                self._journal.append(small)
         for one in batch:
             obstore.put(self._store, _place(one.sha256), one.data)
-            if self._folder is not None:
+            if self._folder is not None and (isinstance(one.data, Path) or len(one.data) > _SMALL):
                 path = self._folder / _place(one.sha256)
                 _sync(path)
-                folders.add(path.parent)
-        for folder in folders:
-            _sync(folder)
+                _sync(path.parent)
+        if self._journal is not None:
+            self._journal.turn_over()
 
 
 def open_files(settings: Settings, data: Path) -> Files:
-    """The files that the settings name; the folder is made when it is not there."""
+    """
+    The files that the settings name; the folder is made when it is not there, and what a crash
+    left in a journal is written.
+    """
     if settings.url:
         return Files(S3Store.from_url(settings.url), None)
     folder = data / "files"
@@ -114,7 +134,10 @@ def open_files(settings: Settings, data: Path) -> Files:
     for number in range(256):
         (folder / f"{number:02x}").mkdir(exist_ok=True)
     _sync(folder)
-    return Files(LocalStore(folder), folder)
+    store = LocalStore(folder)
+    for sha256, kept in left_over(folder / _JOURNAL):
+        obstore.put(store, _place(sha256), kept)
+    return Files(store, folder)
 
 
 def _place(sha256: str) -> str:

@@ -174,11 +174,8 @@ def submit(
         bad = 0
         at = settings.bus.model_copy(update={"url": engines.nats_url})
         async with open_bus(at, name="buckstop submit", patience=patience) as bus:
-            intake = Intake(
-                secret=secret_of(settings),
-                files=open_files(settings.files, settings.data),
-                tell=bus.tell,
-            )
+            files = open_files(settings.files, settings.data)
+            intake = Intake(secret=secret_of(settings), files=files, tell=bus.tell)
             with _progress("submitted", len(lines)) as step:
                 async for answer in submit_(lines, intake, patience=patience):
                     step()
@@ -187,6 +184,7 @@ def submit(
                     else:
                         bad += 1
                         err.print(f"{file}, line {answer.number}: {answer.reason}", markup=False)
+            await files.close()
         if bad:
             err.print(f"{bad} of {len(lines)} lines were not taken; the others were.")
         return 1 if bad else 0

@@ -47,6 +47,7 @@ async def open_house(settings: Settings, engines: Engines) -> AsyncIterator[Hous
         # The router's libraries and model take seconds to load; the rest opens meanwhile.
         loading = asyncio.create_task(asyncio.to_thread(_open_router, settings), name="load city")
         files = await asyncio.to_thread(open_files, settings.files, settings.data)
+        open_things.push_async_callback(files.close)
         pool = await open_things.enter_async_context(open_pool(stored))
         bus = await open_things.enter_async_context(open_bus(reachable, name="buckstop"))
         router = await loading

@@ -1,0 +1,79 @@
+"""
+The load: POSTs complaints and tells how long each answer took, as one JSON document.
+
+`python -m bench.load URL COUNT CONNECTIONS PER_SECOND NAME` runs in a process of its own, so that
+its own work is not the server's. PER_SECOND 0 is as fast as the connections allow.
+"""
+
+import asyncio
+import json
+import sys
+import time
+
+import aiohttp
+
+from gateway.compose import CITIES
+from router.rules import load_city
+
+TYPES = ("Pothole/Street Maintenance", "Trash/Rubbish", "Noise", "Street Light Out", "Graffiti")
+
+
+def complaints(count: int, name: str) -> list[dict[str, str]]:
+    """Varied complaints that each become a case on a desk with two emails."""
+    examples = load_city(CITIES / "independence").examples
+    return [
+        {
+            "text": f"{examples[number * 7 % len(examples)].text} (case {name} {number})",
+            "token": f"{name}-{number}",
+            "problem_type": TYPES[number % len(TYPES)],
+            "address": f"{1000 + number} E 23rd St",
+            "lat": str(39.04 + (number % 97) * 0.001),
+            "lon": str(-94.46 + (number % 89) * 0.001),
+            "name": f"Resident {number}",
+            "email": f"r{number}@resident.example",
+            "language": "es" if number % 5 == 0 else "en",
+        }
+        for number in range(count)
+    ]
+
+
+async def main(url: str, count: int, connections: int, per_second: float, name: str) -> None:
+    todo = complaints(count, name)
+    answers: list[tuple[str, float, float]] = []
+    failed = 0
+    connector = aiohttp.TCPConnector(limit=connections)
+    async with aiohttp.ClientSession(connector=connector) as session:
+
+        async def post(number: int) -> None:
+            nonlocal failed
+            sent = time.time()
+            async with session.post(url, data=todo[number], allow_redirects=False) as response:
+                await response.read()
+                if response.status not in (200, 303):
+                    failed += 1
+                place = response.headers.get("Location", "").rpartition("/")[2]
+                answers.append((place, sent, time.time() - sent))
+
+        began = time.time()
+        if per_second:
+            async with asyncio.TaskGroup() as tasks:
+                for number in range(count):
+                    await asyncio.sleep(max(0.0, began + number / per_second - time.time()))
+                    tasks.create_task(post(number))
+        else:
+            numbers = iter(range(count))
+
+            async def work() -> None:
+                for number in numbers:
+                    await post(number)
+
+            await asyncio.gather(*(work() for _ in range(connections)))
+    json.dump(
+        {"began": began, "ended": time.time(), "failed": failed, "answers": answers}, sys.stdout
+    )
+
+
+if __name__ == "__main__":
+    asyncio.run(
+        main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4]), sys.argv[5])
+    )
