@@ -8,10 +8,10 @@ could take: a large file is fsynced itself, small ones share an fsync (bus/journ
 import asyncio
 import hashlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 import obstore
+import structlog
 from obstore.exceptions import NotFoundError
 from obstore.store import LocalStore, S3Store
 from pydantic import BaseModel, ConfigDict
@@ -19,7 +19,10 @@ from pydantic import BaseModel, ConfigDict
 from bus.contracts import FileRef
 from bus.journal import Journal, left_over
 
+log = structlog.stdlib.get_logger()
+
 _JOURNAL = "journal"
+_AT_ONCE = 256  # files in one append
 _SMALL = 256 * 1024  # bytes; what is larger is worth an fsync of its own
 
 
@@ -32,27 +35,26 @@ class Settings(BaseModel):
     """`s3://bucket/prefix` for several hosts; empty: a folder `files` in the data directory."""
 
 
-@dataclass
-class _Waiting:
-    sha256: str
-    data: bytes | Path
-    kept: "asyncio.Future[None]"
-
-
 class Files:
-    """The city's files. One writer thread takes all that wait, so that they share its fsync."""
+    """The city's files; one instance a process."""
 
     def __init__(self, store: LocalStore | S3Store, folder: Path | None) -> None:
         self._store = store
         self._folder = folder
         self._journal = Journal(folder / _JOURNAL) if folder is not None else None
-        self._queue: list[_Waiting] = []
-        self._writer: asyncio.Task[None] | None = None
+        self._waiting: list[tuple[str, bytes, asyncio.Future[None]]] = []
+        self._unwritten: dict[str, bytes] = {}
+        self._scribe: asyncio.Task[None] | None = None
+        self._filer: asyncio.Task[None] | None = None
+        self._large = asyncio.Semaphore(4)
 
     async def keep(self, data: bytes, *, media_type: str, name: str) -> FileRef:
         """Keep bytes; returns once they are on disk. Keeping them again changes nothing."""
         sha256 = hashlib.sha256(data).hexdigest()
-        await self._write(sha256, data)
+        if self._journal is not None and len(data) <= _SMALL:
+            await self._note(self._journal, sha256, data)
+        else:
+            await self._put(sha256, data)
         return FileRef(sha256=sha256, media_type=media_type, name=name, size=len(data))
 
     async def keep_path(self, path: Path, *, media_type: str, name: str) -> FileRef:
@@ -63,62 +65,87 @@ class Files:
                 return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
 
         sha256, size = await asyncio.to_thread(look)
-        await self._write(sha256, path)
+        await self._put(sha256, path)
         return FileRef(sha256=sha256, media_type=media_type, name=name, size=size)
 
     async def read(self, sha256: str) -> bytes:
         """The file's bytes; `KeyError` when there is none of that address."""
+        if sha256 in self._unwritten:
+            return self._unwritten[sha256]
         try:
             answer = await obstore.get_async(self._store, _place(sha256))
         except (NotFoundError, FileNotFoundError) as error:
             raise KeyError(sha256) from error
         return bytes(await answer.bytes_async())
 
-    async def _write(self, sha256: str, data: bytes | Path) -> None:
-        waiting = _Waiting(sha256, data, asyncio.get_running_loop().create_future())
-        self._queue.append(waiting)
-        if self._writer is None:
-            self._writer = asyncio.create_task(self._write_all(), name="files")
-        await asyncio.shield(waiting.kept)
-
-    async def _write_all(self) -> None:
-        try:
-            while self._queue:
-                batch, self._queue = self._queue[:64], self._queue[64:]
-                try:
-                    await asyncio.to_thread(self._put, batch)
-                except Exception as error:
-                    for one in batch:
-                        one.kept.set_exception(error)
-                        one.kept.exception()  # seen here even if the keeper was cancelled
-                else:
-                    for one in batch:
-                        one.kept.set_result(None)
-        finally:
-            self._writer = None
-
     async def close(self) -> None:
         """Everything kept is on disk under its own name."""
-        if self._journal is not None:
+        for task in (self._scribe, self._filer):
+            if task is not None:
+                await task
+        if self._journal is not None and not self._unwritten:
             await asyncio.to_thread(self._journal.close)
 
-    def _put(self, batch: list[_Waiting]) -> None:
-        if self._journal is not None:
-            small = [
-                (one.sha256, one.data)
-                for one in batch
-                if isinstance(one.data, bytes) and len(one.data) <= _SMALL
-            ]
-            if small:
-                self._journal.append(small)
-        for one in batch:
-            obstore.put(self._store, _place(one.sha256), one.data)
-            if self._folder is not None and (isinstance(one.data, Path) or len(one.data) > _SMALL):
-                path = self._folder / _place(one.sha256)
+    async def _put(self, sha256: str, data: bytes | Path) -> None:
+        def put() -> None:
+            obstore.put(self._store, _place(sha256), data)
+            if self._folder is not None:
+                path = self._folder / _place(sha256)
                 _sync(path)
                 _sync(path.parent)
-        if self._journal is not None:
-            self._journal.turn_over()
+
+        async with self._large:
+            await asyncio.to_thread(put)
+
+    async def _note(self, journal: Journal, sha256: str, data: bytes) -> None:
+        noted = asyncio.get_running_loop().create_future()
+        self._waiting.append((sha256, data, noted))
+        if self._scribe is None:
+            self._scribe = asyncio.create_task(self._note_all(journal), name="files journal")
+        await asyncio.shield(noted)
+
+    async def _note_all(self, journal: Journal) -> None:
+        try:
+            while self._waiting:
+                if journal.is_full:
+                    if self._filer is not None:
+                        await self._filer
+                    if not self._unwritten:
+                        await asyncio.to_thread(journal.close)
+                batch, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+                files = [(sha256, data) for sha256, data, _ in batch]
+                try:
+                    await asyncio.to_thread(journal.append, files)
+                except Exception as error:
+                    for _, _, noted in batch:
+                        noted.set_exception(error)
+                        noted.exception()  # seen here even if the keeper was cancelled
+                else:
+                    self._unwritten.update(files)
+                    for _, _, noted in batch:
+                        noted.set_result(None)
+                    if self._filer is None:
+                        self._filer = asyncio.create_task(self._file_all(), name="files")
+        finally:
+            self._scribe = None
+
+    async def _file_all(self) -> None:
+        # Off the way of whoever waits for an answer: the journal holds these already.
+        def write(files: list[tuple[str, bytes]]) -> None:
+            for sha256, data in files:
+                obstore.put(self._store, _place(sha256), data)
+
+        try:
+            while self._unwritten:
+                files = list(self._unwritten.items())[:_AT_ONCE]
+                await asyncio.to_thread(write, files)
+                for sha256, _ in files:
+                    del self._unwritten[sha256]
+        except Exception as error:
+            # They stay readable here and safe in the journal; the next file kept tries again.
+            log.error("files not written yet", count=len(self._unwritten), error=str(error))
+        finally:
+            self._filer = None
 
 
 def open_files(settings: Settings, data: Path) -> Files:

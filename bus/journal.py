@@ -45,15 +45,13 @@ class Journal:
             self._file = None
             raise
 
-    def turn_over(self) -> None:
-        """
-        Forget the journal once it has grown; call it when the files that it holds are written.
-        """
-        if self._file is not None and self._file.tell() >= self._turn_over_at:
-            self.close()
+    @property
+    def is_full(self) -> bool:
+        """It is time to write its files, to close it, and so to begin a new one."""
+        return self._file is not None and self._file.tell() >= self._turn_over_at
 
     def close(self) -> None:
-        """Bring everything to disk, and forget the journal."""
+        """Bring everything to disk, and forget the journal; its files must be written."""
         if self._file is None:
             return
         os.sync()

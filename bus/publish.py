@@ -50,7 +50,9 @@ class Letter:
 
 @dataclass
 class _Waiting:
-    letter: Letter
+    """What one teller told at once."""
+
+    letters: list[Letter]
     stored: "asyncio.Future[None]"
 
 
@@ -80,68 +82,71 @@ class Publisher:
 
     async def post(self, letters: Sequence[Letter]) -> None:
         """Store letters as they are; the same promise as `Tell`."""
-        if not letters:
-            return
+        by_stream: dict[str, list[Letter]] = {}
+        for letter in letters:
+            by_stream.setdefault(letter.stream, []).append(letter)
         loop = asyncio.get_running_loop()
-        waiting = [_Waiting(letter, loop.create_future()) for letter in letters]
-        for one in waiting:
-            self._queues.setdefault(one.letter.stream, deque()).append(one)
-        for stream in {letter.stream for letter in letters}:
+        all_waiting = []
+        for stream, theirs in by_stream.items():
+            for start in range(0, len(theirs), _MOST):
+                waiting = _Waiting(theirs[start : start + _MOST], loop.create_future())
+                self._queues.setdefault(stream, deque()).append(waiting)
+                all_waiting.append(waiting)
             if stream not in self._senders:
                 self._senders[stream] = asyncio.create_task(
                     self._send_all(stream), name=f"tell {stream}"
                 )
-        outcomes = await asyncio.gather(
-            *(asyncio.shield(one.stored) for one in waiting), return_exceptions=True
-        )
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        # Every part is waited for, so that none is left unseen; a cancelled teller cancels none.
+        problems = [await _outcome(waiting.stored) for waiting in all_waiting]
+        for problem in problems:
+            if problem is not None:
+                raise problem
 
     async def _send_all(self, stream: str) -> None:
         # One sender a stream: the order in which facts were told is the order in the stream.
         try:
             while queue := self._queues.get(stream):
                 batch: list[_Waiting] = []
-                size = 0
-                while queue and len(batch) < _MOST and size < _MOST_BYTES:
+                count = size = 0
+                while queue and count < _MOST and size < _MOST_BYTES:
+                    if batch and count + len(queue[0].letters) > _MOST:
+                        break
                     one = queue.popleft()
-                    size += len(one.letter.data)
+                    count += len(one.letters)
+                    size += sum(len(letter.data) for letter in one.letters)
                     batch.append(one)
+                problems: Sequence[Exception | None]
                 try:
-                    await self._send(batch)
+                    problems = await self._send(batch)
                 except Exception as error:
-                    problem = (
-                        error
-                        if isinstance(error, Refused | Unavailable)
-                        else Unavailable(f"{stream}: {type(error).__name__}")
-                    )
-                    for one in batch:
-                        if not one.stored.done():
-                            one.stored.set_exception(problem)
-                            one.stored.exception()  # seen here even if the teller was cancelled
+                    problems = [_as_ours(stream, error)] * len(batch)
+                for one, problem in zip(batch, problems, strict=True):
+                    if problem is None:
+                        one.stored.set_result(None)
+                    else:
+                        one.stored.set_exception(problem)
+                        one.stored.exception()  # seen here even if the teller was cancelled
         finally:
             del self._senders[stream]
 
-    async def _send(self, batch: list[_Waiting]) -> None:
-        if len(batch) > 1 and await self._send_at_once([one.letter for one in batch]):
-            for one in batch:
-                if not one.stored.done():
-                    one.stored.set_result(None)
-            return
-        for start in range(0, len(batch), 64):
-            some = batch[start : start + 64]
-            answers = await asyncio.gather(
-                *(self._send_one(one.letter) for one in some), return_exceptions=True
+    async def _send(self, batch: list[_Waiting]) -> list[Exception | None]:
+        letters = [letter for one in batch for letter in one.letters]
+        if len(letters) > 1 and await self._send_at_once(letters):
+            return [None] * len(batch)
+        answers: list[BaseException | None] = []
+        for start in range(0, len(letters), 64):
+            some = letters[start : start + 64]
+            answers += await asyncio.gather(
+                *(self._send_one(letter) for letter in some), return_exceptions=True
             )
-            for one, answer in zip(some, answers, strict=True):
-                if one.stored.done():
-                    continue
-                if answer is None:
-                    one.stored.set_result(None)
-                else:
-                    one.stored.set_exception(answer)
-                    one.stored.exception()
+        problems: list[Exception | None] = []
+        for one in batch:
+            theirs, answers = answers[: len(one.letters)], answers[len(one.letters) :]
+            first = next((answer for answer in theirs if answer is not None), None)
+            if first is not None and not isinstance(first, Exception):
+                raise first  # we are being stopped
+            problems.append(first)
+        return problems
 
     async def _send_at_once(self, letters: list[Letter]) -> bool:
         """
@@ -187,3 +192,17 @@ class Publisher:
             raise Unavailable(f"{letter.stream}: {type(error).__name__}") from error
         answer: dict[str, Any] = json.loads(reply.data)  # whatever the server says
         return answer
+
+
+def _as_ours(stream: str, error: Exception) -> Exception:
+    if isinstance(error, Refused | Unavailable):
+        return error
+    return Unavailable(f"{stream}: {type(error).__name__}")
+
+
+async def _outcome(stored: "asyncio.Future[None]") -> Exception | None:
+    try:
+        await asyncio.shield(stored)
+    except (Refused, Unavailable) as problem:
+        return problem
+    return None

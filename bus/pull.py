@@ -30,7 +30,7 @@ class Pull:
 
     def __init__(self, client: Client, *, stream: str, durable: str, most: int) -> None:
         self._client = client
-        self._durable = durable
+        self.durable = durable
         self._most = most
         self._ask_at = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self._inbox = client.new_inbox()
@@ -56,6 +56,11 @@ class Pull:
     ) -> None:
         if self._subscription is not None and not self._client.is_closed:
             await self._subscription.unsubscribe()
+
+    @property
+    def arrived(self) -> tuple[Msg, ...]:
+        """What lies here and waits for `batch`."""
+        return tuple(self._arrived)
 
     async def batch(self, wait: float) -> list[Msg]:
         """Up to `most` messages, in stream order; none when none came within `wait` seconds."""
@@ -107,5 +112,5 @@ class Pull:
             self._owed = max(0, self._owed - int(unanswered)) if unanswered else 0
             if status not in ("404", "408"):
                 self.trouble = (msg.headers or {}).get("Description", status)
-                log.warning("pull ended", durable=self._durable, status=status)
+                log.warning("pull ended", durable=self.durable, status=status)
                 await asyncio.sleep(0.5)

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Coroutine
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -46,6 +47,7 @@ app = App(
         "Exit codes: 0 done; 1 something is wrong with what was asked or found; "
         "2 Buckstop cannot run here, the sentence says why; 130 interrupted."
     ),
+    version=lambda: version("buckstop"),
     version_flags=["--version"],
 )
 user = App(name="user", help="Who may sign in.")
@@ -257,7 +259,7 @@ def audit(
     *,
     where: Where = HERE,
     format: Format = "text",
-    wait: Annotated[float, Parameter(help="Seconds to wait until nothing is in flight")] = 15.0,
+    wait: Annotated[float, Parameter(help="Seconds to wait until nothing is in flight")] = 30.0,
 ) -> int:
     """
     Print the ledger's equation; exit 1 when it does not close.
@@ -301,7 +303,12 @@ def audit(
 
 @app.command
 def migrate(*, where: Where = HERE) -> int:
-    """Bring the database to the newest schema. Safe to repeat."""
+    """
+    Bring the database to the newest schema, and learn the city's examples. Safe to repeat.
+
+    `run` does both by itself on engines of its own; a deployment does it once before its services
+    start.
+    """
     settings = where.settings()
 
     async def work() -> int:
@@ -310,7 +317,10 @@ def migrate(*, where: Where = HERE) -> int:
         else:
             async with engines_of(settings) as engines:
                 await migrate_(engines.dsn)
-        out.print("The database has the newest schema.")
+        await asyncio.to_thread(
+            open_router, load_city(city_folder(settings)), settings.data / "models"
+        )
+        out.print("The database has the newest schema, and the router has learned its city.")
         return 0
 
     return _go(work())

@@ -114,7 +114,9 @@ async def _bus(settings: Settings, url: str) -> str:
     at = settings.bus.model_copy(update={"url": url})
     async with open_bus(at, name="buckstop doctor", patience=8) as bus:
         account = await bus.js.account_info()
-        return f"NATS {bus.client.connected_server_version}, {account.streams} streams"
+        server = bus.client.connected_server_version
+        version = f"{server.major}.{server.minor}.{server.patch}"
+        return f"NATS {version}, {account.streams} streams"
 
 
 async def _mail(settings: Settings) -> str:

@@ -95,7 +95,9 @@ class Nats:
             # An acknowledged message is on disk. The default acknowledges first and
             # fsyncs two minutes later.
             f'jetstream {{ store_dir: "{self._folder / "js"}", sync_interval: always, '
-            "max_memory_store: 64MB }\n"
+            # The default limit is a share of the free disk, and a server whose limit is below
+            # what its streams may hold at most refuses to make them. No space is taken by it.
+            "max_memory_store: 64MB, max_file_store: 64GB }\n"
         )
         self._log = (self._folder / "nats.log").open("ab")
         # Not asyncio's subprocess: this one must outlive no loop and be ended from `_end`.

@@ -5,6 +5,7 @@ import contextlib
 import os
 import signal
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
 from contextlib import asynccontextmanager
@@ -33,6 +34,9 @@ async def run(settings: Settings, names: Collection[str], welcome: Welcome) -> N
     process with its error.
     """
     began = time.monotonic()
+    # A thread that comes back from a disk waits this long for the event loop to let go; the
+    # default of 5 ms would be the longest part of an answer.
+    sys.setswitchinterval(0.0005)
     if "web" in names:
         _look_at_port(settings)
     stop = asyncio.Event()
@@ -40,12 +44,14 @@ async def run(settings: Settings, names: Collection[str], welcome: Welcome) -> N
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with engines_of(settings) as engines:
-        Address(
-            nats_url=engines.nats_url,
-            dsn=engines.dsn,
-            base_url=settings.base_url,
-            pid=os.getpid(),
-        ).write(settings.data)
+        if not (settings.bus.url and settings.store.dsn):
+            # Else the settings tell every command; and several instances may share the directory.
+            Address(
+                nats_url=engines.nats_url,
+                dsn=engines.dsn,
+                base_url=settings.base_url,
+                pid=os.getpid(),
+            ).write(settings.data)
         await _make_schema_agree(settings, engines)
         async with open_house(settings, engines) as house, asyncio.TaskGroup() as tasks:
             for name in names:

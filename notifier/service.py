@@ -44,7 +44,9 @@ _REMEMBERED = 20_000  # outcomes; a batch that is handed over again lies a momen
 # A mail server may be away for a day: then it is asked every 30 seconds. One that puts off a
 # single mail (greylisting, a full mailbox) is asked ever less often, for a week.
 _TRIES = 720
-_ACK_WAIT = 180.0  # a batch has 45 seconds, and the answers of four mails may come after that
+# Longer than for others: where two notifiers work, one that is only held up for a while (by its
+# machine, say) must not have its mails sent a second time by the other.
+_ACK_WAIT = 30.0
 
 
 def make_renderer(settings: NotifierSettings, city: CityWords, *, base_url: str) -> Renderer:

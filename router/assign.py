@@ -43,11 +43,7 @@ def person_for(
     city: City, department: Department, complaint: UUID, district: str | None, today: date
 ) -> tuple[Worker | None, str]:
     """Who in a department takes a complaint on a day, and why; None when nobody is there."""
-    staff = [
-        person
-        for person in city.people
-        if person.department == department.name and person.active and "staff" in person.roles
-    ]
+    staff = city.staff_by_department.get(department.name, ())
     present = [person for person in staff if not is_away(person, today)]
 
     if district is not None:

@@ -206,6 +206,14 @@ class City(About):
     places: tuple[Place, ...] = ()
     examples: tuple[Example, ...] = ()
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "City":
+        """A copy with other values; what was worked out from the old ones is worked out anew."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in tuple(copy.__dict__):
+            if name not in City.model_fields:
+                del copy.__dict__[name]
+        return copy
+
     @cached_property
     def types_by_name(self) -> Mapping[str, ProblemType]:
         return {kind.name: kind for kind in self.problem_types}
@@ -215,6 +223,15 @@ class City(About):
         """Every department under its name and under its aliases."""
         known = {alias: each for each in self.departments for alias in each.aliases}
         return known | {each.name: each for each in self.departments}
+
+    @cached_property
+    def staff_by_department(self) -> Mapping[str, Sequence[Worker]]:
+        """Who works cases in each department, in the order of the folder."""
+        found: dict[str, list[Worker]] = {}
+        for person in self.people:
+            if person.department is not None and person.active and "staff" in person.roles:
+                found.setdefault(person.department, []).append(person)
+        return found
 
     @cached_property
     def people_by_id(self) -> Mapping[str, Worker]:

@@ -176,7 +176,8 @@ def listeners(router: Router, tell: Tell) -> list[Listener]:
 
 
 def _alternative(problem_type: str, probability: float) -> Alternative:
-    return Alternative(problem_type=problem_type, confidence=probability)
+    # Our own values; checking them again costs more than finding them.
+    return Alternative.model_construct(problem_type=problem_type, confidence=probability)
 
 
 def _person(worker: Worker) -> Person:

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 from collections.abc import Sequence
+from contextlib import suppress
 
 import pytest
 from nats.js.api import ConsumerConfig
@@ -110,6 +111,41 @@ async def test_one_message_is_answered_at_once_and_not_held_for_a_batch(bus: Bus
     assert asyncio.get_running_loop().time() - started < 0.25
     stop.set()
     await loop
+
+
+async def test_a_slow_worker_that_lives_keeps_its_messages(bus: Bus) -> None:
+    """Also those that lie ready behind the ones in hand."""
+    heard: list[Fact] = []
+
+    async def handle(facts: Sequence[Fact]) -> None:
+        await asyncio.sleep(2.5)
+        heard.extend(facts)
+
+    await bus.tell([complaint(1), complaint(2)])
+    slow = hearing(handle, ack_wait=1.0, batch=1)
+    await while_listening(bus, slow, lambda: len(heard) >= 2)
+    assert [fact.message_id for fact in heard] == [
+        complaint(1).message_id,
+        complaint(2).message_id,
+    ]
+    info = await bus.js.consumer_info("COMPLAINTS", "test_complaint")
+    assert info.delivered is not None
+    assert info.delivered.consumer_seq == 2, "each was delivered once"
+
+
+async def test_what_a_dead_worker_had_in_hand_comes_soon_to_the_next(bus: Bus) -> None:
+    async def handle(facts: Sequence[Fact]) -> None:
+        await asyncio.sleep(3600)
+
+    await bus.tell([complaint(number) for number in range(1, 4)])
+    dying = hearing(handle, ack_wait=2.0)
+    loop = asyncio.create_task(listen(bus.client, bus.tell, dying, asyncio.Event()))
+    await asyncio.sleep(3.0)
+    loop.cancel()
+    with suppress(asyncio.CancelledError):
+        await loop
+    ear = Ear()
+    await while_listening(bus, hearing(ear, ack_wait=2.0), lambda: len(ear.facts) >= 3, seconds=5)
 
 
 async def test_of_a_batch_only_the_bad_message_suffers(bus: Bus) -> None:
