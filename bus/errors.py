@@ -14,4 +14,7 @@ class NotYet(Exception):
 
 
 class Unavailable(Exception):
-    """The bus did not confirm in time. The message may or may not be stored: tell it again."""
+    """
+    The bus, the database or the disk did not confirm in time, whatever was asked. It may have been
+    done or not: ask again. The worker loop waits with what it has in hand until they answer.
+    """

@@ -12,11 +12,12 @@ from pathlib import Path
 
 import obstore
 import structlog
-from obstore.exceptions import NotFoundError
+from obstore.exceptions import BaseError, NotFoundError
 from obstore.store import LocalStore, S3Store
 from pydantic import BaseModel, ConfigDict
 
 from bus.contracts import FileRef
+from bus.errors import Unavailable
 from bus.journal import Journal, left_over
 
 log = structlog.stdlib.get_logger()
@@ -49,23 +50,35 @@ class Files:
         self._large = asyncio.Semaphore(4)
 
     async def keep(self, data: bytes, *, media_type: str, name: str) -> FileRef:
-        """Keep bytes; returns once they are on disk. Keeping them again changes nothing."""
+        """
+        Keep bytes; returns once they are on disk. Keeping them again changes nothing. Raises
+        `Unavailable` when they cannot be written now: the disk is full, the bucket is away.
+        """
         sha256 = hashlib.sha256(data).hexdigest()
-        if self._journal is not None and len(data) <= _SMALL:
-            await self._note(self._journal, sha256, data)
-        else:
-            await self._put(sha256, data)
+        try:
+            if self._journal is not None and len(data) <= _SMALL:
+                await self._note(self._journal, sha256, data)
+            else:
+                await self._put(sha256, data)
+        except (OSError, BaseError) as error:
+            raise Unavailable(f"files: {type(error).__name__}") from error
         return FileRef(sha256=sha256, media_type=media_type, name=name, size=len(data))
 
     async def keep_path(self, path: Path, *, media_type: str, name: str) -> FileRef:
-        """Keep a finished temporary file, however large; the caller deletes its own copy."""
+        """
+        Keep a finished temporary file, however large; the caller deletes its own copy. Raises
+        `Unavailable` as `keep` does.
+        """
 
         def look() -> tuple[str, int]:
             with path.open("rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest(), path.stat().st_size
 
         sha256, size = await asyncio.to_thread(look)
-        await self._put(sha256, path)
+        try:
+            await self._put(sha256, path)
+        except (OSError, BaseError) as error:
+            raise Unavailable(f"files: {type(error).__name__}") from error
         return FileRef(sha256=sha256, media_type=media_type, name=name, size=size)
 
     async def read(self, sha256: str) -> bytes:

@@ -61,9 +61,14 @@ class Journal:
 
     def _begin(self) -> BinaryIO:
         self._folder.mkdir(parents=True, exist_ok=True)
-        path = self._folder / f"{os.getpid()}-{os.urandom(4).hex()}"
-        file = path.open("xb")
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            path = self._folder / f"{os.getpid()}-{os.urandom(4).hex()}"
+            file = path.open("xb")
+            fcntl.flock(file, fcntl.LOCK_EX)
+            if os.fstat(file.fileno()).st_nlink:
+                break
+            # Another process started just now and took it for a dead one's, before it was locked.
+            file.close()
         folder = os.open(self._folder, os.O_RDONLY)
         try:
             os.fsync(folder)

@@ -6,6 +6,7 @@ ever, and nothing stops in the middle of a batch.
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from nats.aio.msg import Msg
 from bus.codec import CONTRACT_HEADER, decode
 from bus.contracts import Fact
 from bus.dead import letter_of
-from bus.errors import NotYet, Refused
+from bus.errors import NotYet, Refused, Unavailable
 from bus.publish import Tell
 from bus.pull import Pull
 from bus.topology import ensure_durable
@@ -28,6 +29,7 @@ log = structlog.stdlib.get_logger()
 _LOOK_UP = 1.0  # seconds after which an idle loop looks whether it should stop
 _LONGEST_DELAY = 900.0  # seconds between two tries
 _NOT_YET_DELAY = 1.0
+_LONGEST_WAIT = 5.0  # seconds between two looks whether what a handler stands on is back
 
 
 @dataclass(frozen=True)
@@ -41,8 +43,9 @@ class Listener:
     handle: Callable[[Sequence[Fact]], Awaitable[None]]
     """
     Answers a batch in stream order, all of it or none. Raises `Refused` when no retry will help,
-    `NotYet` when it came too early, anything else to be tried again. May be run again with the
-    same facts at any time.
+    `NotYet` when it came too early, `Unavailable` when what it stands on is away (then the facts
+    wait here and are not counted as tried), anything else to be tried again. May be run again with
+    the same facts at any time.
     """
     batch: int = 128
     tries: int = 6
@@ -78,7 +81,7 @@ async def listen(client: Client, tell: Tell, listener: Listener, stop: asyncio.E
         while not stop.is_set():
             in_hand[:] = await pull.batch(wait=_LOOK_UP)
             if in_hand:
-                await _answer(tell, listener, in_hand)
+                await _answer(tell, listener, in_hand, stop)
         pulse.cancel()
 
 
@@ -101,7 +104,7 @@ async def _say_that_we_live(pull: Pull, in_hand: list[Msg], *, every: float) -> 
         seen = {message.reply for message in held}
 
 
-async def _answer(tell: Tell, listener: Listener, messages: list[Msg]) -> None:
+async def _answer(tell: Tell, listener: Listener, messages: list[Msg], stop: asyncio.Event) -> None:
     readable: list[tuple[Msg, Fact]] = []
     for message in messages:
         try:
@@ -112,7 +115,11 @@ async def _answer(tell: Tell, listener: Listener, messages: list[Msg]) -> None:
         return
     if len(readable) > 1:
         try:
-            await listener.handle([fact for _, fact in readable])
+            await _hand_over(listener, [fact for _, fact in readable], stop)
+        except Unavailable:
+            for message, _ in readable:
+                await _again(message, _NOT_YET_DELAY)
+            return
         except Exception as error:
             # One of them is the cause. Handed over one by one, only that one suffers.
             log.info(
@@ -125,13 +132,37 @@ async def _answer(tell: Tell, listener: Listener, messages: list[Msg]) -> None:
             await _settle([message for message, _ in readable])
             return
     for message, fact in readable:
-        await _answer_one(tell, listener, message, fact)
+        await _answer_one(tell, listener, message, fact, stop)
 
 
-async def _answer_one(tell: Tell, listener: Listener, message: Msg, fact: Fact) -> None:
+async def _hand_over(listener: Listener, facts: Sequence[Fact], stop: asyncio.Event) -> None:
+    """
+    Have facts handled. While what the handler stands on is away they wait here: it is no fault of
+    theirs, and must not bring them nearer to a grave. `Unavailable` only when asked to stop.
+    """
+    wait = 0.25
+    while True:
+        try:
+            return await listener.handle(facts)
+        except Unavailable as reason:
+            log.warning(
+                "waiting", durable=listener.durable, facts=len(facts), wait=wait, reason=str(reason)
+            )
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), wait)
+            if stop.is_set():
+                raise
+            wait = min(_LONGEST_WAIT, 2 * wait)
+
+
+async def _answer_one(
+    tell: Tell, listener: Listener, message: Msg, fact: Fact, stop: asyncio.Event
+) -> None:
     tried = _deliveries(message)
     try:
-        await listener.handle([fact])
+        await _hand_over(listener, [fact], stop)
+    except Unavailable:
+        await _again(message, _NOT_YET_DELAY)
     except Refused as reason:
         await _bury(tell, listener, message, fact, reason)
     except NotYet as reason:

@@ -15,6 +15,7 @@ def words_of(city: City) -> city_words.CityWords:
         phones=tuple(
             city_words.Phone(number=contact.phone, labels=contact.label)
             for contact in city.contacts
+            if contact.in_mails
         ),
         full_names=city.title,
         emergency_text=city.emergency.text,

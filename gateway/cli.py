@@ -128,6 +128,10 @@ def _run(
 
     async def welcome(house: House, seconds: float) -> None:
         logins = await samples.put_logins(house) if sample_logins else []
+        if services and "web" not in services:
+            out.print(f"Buckstop runs {', '.join(services)}  ({seconds:.1f} s)")
+            sys.stdout.flush()
+            return
         out.print(f"\nBuckstop is ready on {settings.base_url}/  ({seconds:.1f} s)")
         if logins:
             out.print(f"\nSample logins for {settings.base_url}/staff, password {samples.PASSWORD}")
@@ -140,7 +144,7 @@ def _run(
         if sample_complaints:
             await samples.tell_complaints(house)
 
-    return _go(run_(settings, services or tuple(SERVICES), welcome))
+    return _go(run_(settings, services or tuple(SERVICES), welcome, config=where.config))
 
 
 # ── complaints ──────────────────────────────────────────────────────────────────────────────────

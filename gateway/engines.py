@@ -29,6 +29,8 @@ import platformdirs
 import psutil
 import structlog
 
+from store.pool import AWAY
+
 log = structlog.stdlib.get_logger()
 
 # One lock file for all users of a machine would shut out the second user: the wheel makes its own
@@ -46,7 +48,8 @@ class EngineTrouble(Exception):
     """An engine cannot be had; the sentence says what to do."""
 
 
-def _die_with_parent() -> None:
+def die_with_parent() -> None:
+    """Run in a child between fork and exec."""
     # The kernel ends the child when we are killed: no server is left holding the directory.
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
@@ -106,7 +109,7 @@ class Nats:
             stdout=self._log,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
-            preexec_fn=_die_with_parent,
+            preexec_fn=die_with_parent,
             start_new_session=True,  # Ctrl-C at the terminal is ours to answer
         )
         async with asyncio.timeout(20):
@@ -153,9 +156,26 @@ class Postgres:
             )
         self._folder.parent.mkdir(parents=True, exist_ok=True)
         new = not (self._folder / "PG_VERSION").exists()
-        self._server = await asyncio.to_thread(self._start, new)
-        maintenance = self._server.get_uri(database="postgres").replace("postgres:@", "postgres@")
-        connection = await asyncpg.connect(maintenance)
+        for _ in range(20):
+            self._server = await asyncio.to_thread(self._start, new)
+            new = False
+            try:
+                await self._make_database(self._server)
+                break
+            except AWAY as error:
+                # One that was found running can be on its way down: somebody stopped or killed it.
+                log.info("PostgreSQL does not answer yet", error=type(error).__name__)
+                PostgresServer._instances.pop(self._folder.resolve(), None)
+                await asyncio.sleep(0.5)
+        else:
+            raise EngineTrouble(
+                f"PostgreSQL started and does not answer; {self._folder / 'log'} may say why."
+            )
+        self.dsn = self._server.get_uri(database="buckstop").replace("postgres:@", "postgres@")
+
+    async def _make_database(self, server: "PostgresServer") -> None:
+        maintenance = server.get_uri(database="postgres").replace("postgres:@", "postgres@")
+        connection = await asyncpg.connect(maintenance, timeout=10)
         try:
             there = await connection.fetchval(
                 "SELECT 1 FROM pg_database WHERE datname = 'buckstop'"
@@ -164,12 +184,12 @@ class Postgres:
                 await connection.execute("CREATE DATABASE buckstop")
         finally:
             await connection.close()
-        self.dsn = self._server.get_uri(database="buckstop").replace("postgres:@", "postgres@")
 
     def _start(self, new: bool) -> PostgresServer:
         last_error: Exception | None = None
         for _ in range(6):
             try:
+                _forget_dead_postmaster(self._folder.resolve())
                 server = get_server(self._folder, cleanup_mode=None, start=False)
                 if new:
                     server.ensure_pgdata_inited()
@@ -199,19 +219,14 @@ class Postgres:
         )
 
     def alive(self) -> bool:
-        if self._server is None:
-            return False
-        try:
-            return psutil.Process(self._server.get_postmaster_info().pid).status() not in (
-                psutil.STATUS_ZOMBIE,
-                psutil.STATUS_DEAD,
-            )
-        except psutil.NoSuchProcess:
-            return False
+        return self._server is not None and _works_in(
+            self._server.get_postmaster_info().pid, self._folder.resolve()
+        )
 
     async def stop(self) -> None:
         if self._server is not None:
-            await asyncio.to_thread(self._server.stop)
+            with contextlib.suppress(psutil.NoSuchProcess):  # it went while it was being asked to
+                await asyncio.to_thread(self._server.stop)
             PostgresServer._instances.pop(self._folder.resolve(), None)
             self._server = None
 
@@ -254,8 +269,9 @@ async def _watch(engines: list[Nats | Postgres], patience: float) -> None:
                 try:
                     await engine.start()
                     log.warning("engine runs again", engine=name)
-                except (EngineTrouble, TimeoutError, OSError, asyncpg.PostgresError) as error:
-                    log.error("engine does not start", engine=name, error=str(error))
+                except Exception as error:
+                    # Whatever it is: a watch that ends here would never start it again.
+                    log.error("engine does not start", engine=name, error=repr(error))
 
 
 def _program(name: str) -> str:
@@ -276,6 +292,42 @@ def _end_left_over(pid_file: Path, name: str) -> None:
             process.terminate()
             process.wait(10)
     pid_file.unlink(missing_ok=True)
+
+
+def _forget_dead_postmaster(folder: Path) -> None:
+    """
+    Take away the pid file of a postmaster that is no more. Whoever asks only for its number is
+    told that it lives: as long as nobody has reaped it, and when the number is another's by now.
+    """
+    pid_file = folder / "postmaster.pid"
+    try:
+        pid = int(pid_file.read_text().split()[0])
+    except FileNotFoundError:
+        return
+    except (ValueError, IndexError):
+        pid = 0  # half written, by one that just starts or by one that died of it
+    if _works_in(pid, folder):
+        return
+    # Its children end by themselves soon after it; no server may start beside one of them.
+    until = time.monotonic() + 10
+    while any(_works_in(one, folder) for one in psutil.pids()):
+        if time.monotonic() > until:
+            return
+        time.sleep(0.1)
+    pid_file.unlink(missing_ok=True)
+
+
+def _works_in(pid: int, folder: Path) -> bool:
+    """Whether it is a living PostgreSQL process, the postmaster or a child, of this folder."""
+    try:
+        process = psutil.Process(pid)
+        return (
+            process.name().startswith("postgres")
+            and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
+            and process.cwd() == str(folder)
+        )
+    except psutil.Error:
+        return False
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:

@@ -8,11 +8,13 @@ import socket
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
 import asyncpg
 import structlog
 
+from gateway.companion import Companion, tell_ready
 from gateway.compose import SERVICES, open_house
 from gateway.engines import Engines, EngineTrouble, open_engines
 from gateway.house import House
@@ -26,7 +28,9 @@ Welcome = Callable[[House, float], Awaitable[None]]
 """Called once all services run, with the seconds that it took."""
 
 
-async def run(settings: Settings, names: Collection[str], welcome: Welcome) -> None:
+async def run(
+    settings: Settings, names: Collection[str], welcome: Welcome, *, config: Path | None = None
+) -> None:
     """
     Run the named services until SIGTERM or Ctrl-C; what is in hand is finished first.
 
@@ -53,14 +57,29 @@ async def run(settings: Settings, names: Collection[str], welcome: Welcome) -> N
                 pid=os.getpid(),
             ).write(settings.data)
         await _make_schema_agree(settings, engines)
-        async with open_house(settings, engines) as house, asyncio.TaskGroup() as tasks:
-            for name in names:
-                service = SERVICES[name](house)
-                tasks.create_task(service.run(stop), name=service.name)
-            if not stop.is_set():
-                await welcome(house, time.monotonic() - began)
-            await stop.wait()
-            log.info("stopping: what is in hand is finished first")
+        apart = [name for name in names if name != "web"] if _are_two(settings, names) else []
+        async with AsyncExitStack() as open_things:
+            companion = Companion(settings, engines, apart, config)
+            if apart:
+                open_things.push_async_callback(companion.end)
+                starting = asyncio.create_task(companion.start(), name="companion starts")
+            house = await open_things.enter_async_context(open_house(settings, engines))
+            services = [SERVICES[name](house) for name in names if name not in apart]
+            if apart:
+                await starting
+                services.append(companion.service)
+            async with asyncio.TaskGroup() as tasks:
+                for service in services:
+                    tasks.create_task(service.run(stop), name=service.name)
+                if not stop.is_set():
+                    await welcome(house, time.monotonic() - began)
+                    tell_ready()
+                await stop.wait()
+                log.info("stopping: what is in hand is finished first")
+
+
+def _are_two(settings: Settings, names: Collection[str]) -> bool:
+    return settings.processes > 1 and "web" in names and len(names) > 1
 
 
 @asynccontextmanager

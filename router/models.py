@@ -2,13 +2,15 @@
 Trained models in a folder: one file for each set of examples, made when it is first needed.
 """
 
+import fcntl
 import hashlib
 import json
 import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import version as version_of
 from pathlib import Path
 
@@ -46,16 +48,29 @@ class ModelCache:
         }
         version = _version(order)
         path = self._folder / f"{version}.npz"
-        try:
-            return unpacked(path.read_bytes())
-        except FileNotFoundError:
-            log.info("learning from examples", model=version, examples=len(examples))
-        except (ValueError, KeyError, OSError) as error:
-            # Half a file or a damaged one: the examples are still there to learn from.
-            log.warning("model cache unreadable", model=version, error=str(error))
-        learned = _learn(order | {"version": version})
-        self._keep(path, learned)
+        with self._alone(version):
+            try:
+                return unpacked(path.read_bytes())
+            except FileNotFoundError:
+                log.info("learning from examples", model=version, examples=len(examples))
+            except (ValueError, KeyError, OSError) as error:
+                # Half a file or a damaged one: the examples are still there to learn from.
+                log.warning("model cache unreadable", model=version, error=str(error))
+            learned = _learn(order | {"version": version})
+            self._keep(path, learned)
         return unpacked(learned)
+
+    @contextmanager
+    def _alone(self, version: str) -> Iterator[None]:
+        # Two processes that start together learn once: the second waits, and reads.
+        with ExitStack() as held:
+            try:
+                self._folder.mkdir(parents=True, exist_ok=True)
+                lock = held.enter_context((self._folder / f"{version}.lock").open("a"))
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                log.warning("models cannot be kept", error=str(error))
+            yield
 
     def _keep(self, path: Path, learned: bytes) -> None:
         try:

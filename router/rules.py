@@ -144,6 +144,8 @@ class ContactNumber(Part):
     key: Given
     phone: Given
     label: Words
+    in_mails: bool = False
+    """Whether it stands under the emails to residents: two or three are enough there."""
 
 
 class Emergency(Part):

@@ -16,17 +16,24 @@ log = structlog.stdlib.get_logger()
 _STATEMENT_SECONDS = 30
 _CONNECT_SECONDS = 10.0
 
-AWAY: tuple[type[Exception], ...] = (
+GONE: tuple[type[Exception], ...] = (
     OSError,
     TimeoutError,
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
+    asyncpg.DiskFullError,
+    asyncpg.TooManyConnectionsError,
     asyncpg.ReadOnlySQLTransactionError,
-    asyncpg.InterfaceError,
     # What asyncpg says while the server is hanging up.
     asyncpg.InternalClientError,
 )
-"""What a question raises when it is the connection that failed: asking again later may help."""
+"""What a question raises when the server is away, whatever was asked."""
+
+AWAY: tuple[type[Exception], ...] = (*GONE, asyncpg.InterfaceError)
+"""
+What a question raises when it is the connection that failed: asking again later may help. A
+question that is wrong in itself can raise some of it too.
+"""
 
 
 class Settings(BaseModel):

@@ -16,12 +16,12 @@ from bus.contracts import (
     NoticeUnknown,
     NoticeWithheld,
 )
-from bus.errors import Refused
+from bus.errors import Refused, Unavailable
 from bus.publish import Tell
 from bus.service import Service
 from bus.worker import Listener
 from store import deliveries, filing, graves, housekeeping, outbox
-from store.pool import renew_after
+from store.pool import GONE, renew_after
 
 _ACQUIRE_SECONDS = 10.0
 
@@ -92,6 +92,11 @@ def _in_one_transaction(
             # are somebody's address: only the name of what was broken goes further.
             broken = error.constraint_name or error.column_name or error.sqlstate
             raise Refused(f"{type(error).__name__}: {broken}") from error
+        except asyncpg.QueryCanceledError:
+            raise  # it took too long: these facts may be the cause
+        except GONE as error:
+            await renew_after(pool, error)
+            raise Unavailable(f"PostgreSQL: {type(error).__name__}") from error
         except Exception as error:
             await renew_after(pool, error)
             raise

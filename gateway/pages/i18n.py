@@ -8,6 +8,7 @@ request: `?lang=` (which sets a cookie), then the cookie, then what the browser 
 import contextvars
 import gettext as std_gettext
 import io
+import re
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -120,3 +121,9 @@ def time_words(moment: datetime, zone: str) -> str:
         f"{format_date(local, 'long', locale=_language.get())}, "
         f"{format_datetime(local, 'h:mm a', locale=_language.get())}"
     )
+
+
+def phone_words(number: str) -> str:
+    """A number as people here write it: `(816) 555-0123`; others as they stand."""
+    here = re.fullmatch(r"(?:\+?1)?(\d{3})(\d{3})(\d{4})", re.sub(r"[\s().-]", "", number))
+    return f"({here[1]}) {here[2]}-{here[3]}" if here else number

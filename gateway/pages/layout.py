@@ -5,6 +5,7 @@ The shared layout: gives an application its pages, and answers with one.
 `return render(request, "resident/home.html", …)`.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,8 @@ def prepare(app: web.Application, city: CityPage, *, tiles_host: str = "") -> No
     env.globals["csrf_name"] = csrf.FIELD
     env.filters["in_language"] = lambda words: in_language(words, i18n.current_language())
     env.filters["day"] = lambda moment: i18n.date_words(moment, city.timezone)
+    env.filters["unbroken"] = _unbroken
+    env.filters["phone"] = i18n.phone_words
     env.filters["moment"] = lambda moment: i18n.time_words(moment, city.timezone)
 
     policy = _POLICY.format(tiles=f" {tiles_host}" if tiles_host else "")
@@ -100,6 +103,11 @@ def render(
     response.headers["Cache-Control"] = "no-store"
     response.headers["Vary"] = "Cookie, Accept-Language, HX-Request"
     return response
+
+
+def _unbroken(text: str) -> str:
+    """The text, in which no line ends within a reference."""
+    return re.sub(r"\b(\w{3})-(\w{3})-(\w{2})\b", "\\1-\u2060\\2-\u2060\\3", text)
 
 
 def is_fragment(request: web.Request) -> bool:

@@ -1,6 +1,5 @@
-"""How staff pages write times, shares, phone numbers and problem types."""
+"""How staff pages write times, shares and problem types."""
 
-import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
@@ -17,7 +16,7 @@ def filters(city: City) -> Mapping[str, Callable[..., str]]:
     def words_of(name: str) -> str:
         return type_words(city, name)
 
-    return {"ago": ago, "percent": percent, "phone": phone, "type_words": words_of}
+    return {"ago": ago, "percent": percent, "type_words": words_of}
 
 
 def type_words(city: City, name: str) -> str:
@@ -45,9 +44,3 @@ def ago(moment: datetime) -> str:
 
 def percent(share: float) -> str:
     return format_percent(share, locale=current_language())
-
-
-def phone(number: str) -> str:
-    """A number as people here write it: `(816) 555-0123`; others as they stand."""
-    here = re.fullmatch(r"\+1(\d{3})(\d{3})(\d{4})", number)
-    return f"({here[1]}) {here[2]}-{here[3]}" if here else number

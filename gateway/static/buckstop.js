@@ -77,8 +77,8 @@ function listChosenPhotos(input) {
   input.addEventListener("change", () => {
     list.replaceChildren(...[...input.files].map((file) => {
       const line = document.createElement("li");
-      const size = (file.size / 1e6).toFixed(1);
-      line.textContent = `${file.name} (${size} MB)`;
+      const size = file.size < 1e6 ? `${Math.ceil(file.size / 1e3)} kB` : `${(file.size / 1e6).toFixed(1)} MB`;
+      line.textContent = `${file.name} (${size})`;
       if (file.size > Number(input.dataset.most)) {
         line.className = "bs-too-large";
         line.textContent += ` – ${input.dataset.tooLarge}`;

@@ -3,6 +3,11 @@
 
 document.addEventListener("DOMContentLoaded", () => {
   openTheFormIn(location.hash);
+  // Where the navigation is wider than the screen, it begins with where one is.
+  for (const here of document.querySelectorAll(".bs-nav [aria-current], .st-tabs [aria-current]")) {
+    const row = here.parentElement;
+    row.scrollLeft = here.offsetLeft - row.offsetLeft - (row.clientWidth - here.offsetWidth) / 2;
+  }
 
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href^='#form-']");

@@ -11,7 +11,7 @@ from nats.js.api import ConsumerConfig
 from bus.connect import Bus
 from bus.contracts import CaseOpened, ComplaintReceived, ComplaintRouted, DeadLetter, Fact
 from bus.dead import raised
-from bus.errors import NotYet, Refused
+from bus.errors import NotYet, Refused, Unavailable
 from bus.topology import STREAMS, ensure_streams
 from bus.worker import Listener, listen
 from tests.support.facts import complaint
@@ -193,6 +193,29 @@ async def test_what_fails_every_time_is_tried_again_and_then_buried(bus: Bus) ->
     assert letter.tries == 2
     assert letter.reason == "ValueError: broken"
     assert base64.b64decode(letter.payload)
+
+
+async def test_while_what_a_handler_stands_on_is_away_the_facts_wait(bus: Bus) -> None:
+    """They are not counted as tried, nobody is buried, and they keep their order."""
+    tries = 0
+    answered: list[Fact] = []
+
+    async def handle(facts: Sequence[Fact]) -> None:
+        nonlocal tries
+        tries += 1
+        if tries <= 4:
+            raise Unavailable("the database is away")
+        answered.extend(facts)
+
+    told = [complaint(number) for number in range(1, 6)]
+    await bus.tell(told)
+    waiting = hearing(handle, tries=1, ack_wait=1.0)
+    await while_listening(bus, waiting, lambda: len(answered) >= 5)
+    assert [fact.message_id for fact in answered] == [fact.message_id for fact in told]
+    info = await bus.js.consumer_info("COMPLAINTS", "test_complaint")
+    assert info.delivered is not None
+    assert info.delivered.consumer_seq == 5, "each was delivered once"
+    assert await messages_in(bus, "DEAD") == 0
 
 
 async def test_what_came_too_early_comes_again(bus: Bus) -> None:

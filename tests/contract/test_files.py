@@ -58,6 +58,7 @@ async def test_what_was_kept_before_a_crash_is_there_after_it(tmp_path: Path) ->
     ]
     while len(list((tmp_path / "files").glob("??/*"))) < 20:
         await asyncio.sleep(0.01)
+    await asyncio.sleep(0.2)  # whoever wrote them lets go, as the dead do
     # The power goes: the journal is on disk, of the files the kernel had written some, one half.
     for ref in kept[5:]:
         path = tmp_path / "files" / ref.sha256[:2] / ref.sha256[2:]

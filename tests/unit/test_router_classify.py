@@ -135,7 +135,7 @@ def test_a_model_is_made_once(tmp_path: Path) -> None:
 
     assert time.monotonic() - begun < 0.5
     assert first.version == second.version
-    assert [path.name for path in tmp_path.iterdir()] == [f"{first.version}.npz"]
+    assert [path.name for path in tmp_path.glob("*.npz")] == [f"{first.version}.npz"]
 
 
 def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
