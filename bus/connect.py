@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import nats
 import nats.errors
+import nats.js.errors
 import structlog
 from nats.aio.client import Client
 from nats.js import JetStreamContext
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from bus.drafts import Drafts, open_drafts
+from bus.errors import Unavailable
 from bus.publish import Publisher, Tell
 from bus.topology import ensure_streams
 
@@ -49,8 +51,9 @@ class Bus:
 @asynccontextmanager
 async def open_bus(settings: Settings, *, name: str, patience: float = 30.0) -> AsyncIterator[Bus]:
     """
-    The bus, its streams made to agree. Waits `patience` seconds for a server to answer, and
-    afterwards reconnects for ever: the client's default of two minutes would be a silent end.
+    The bus, its streams made to agree. Waits `patience` seconds for a server to answer (then
+    `Unavailable`), and afterwards reconnects for ever: the client's default of two minutes would
+    be a silent end.
     """
 
     closing = False
@@ -65,33 +68,45 @@ async def open_bus(settings: Settings, *, name: str, patience: float = 30.0) -> 
     async def grumble(error: Exception) -> None:
         log.info("bus error", client=name, error=type(error).__name__)
 
-    async with asyncio.timeout(patience):
+    clock = asyncio.get_running_loop().time
+    until = clock() + patience
+    while True:
+        try:
+            client = await nats.connect(
+                settings.url.split(","),
+                name=name,
+                token=settings.token.get_secret_value() if settings.token else None,
+                user_credentials=settings.credentials_file,
+                allow_reconnect=True,
+                max_reconnect_attempts=-1,
+                reconnect_time_wait=0.5,
+                connect_timeout=3,
+                ping_interval=20,
+                max_outstanding_pings=2,
+                disconnected_cb=lost,
+                reconnected_cb=found,
+                error_cb=grumble,
+                pending_size=16 * 1024 * 1024,
+            )
+            break
+        except (nats.errors.NoServersError, OSError, TimeoutError) as error:
+            if clock() > until:
+                raise Unavailable(f"no NATS server ({type(error).__name__})") from error
+            await asyncio.sleep(0.2)
+    try:
+        js = client.jetstream(timeout=5)
         while True:
             try:
-                client = await nats.connect(
-                    settings.url.split(","),
-                    name=name,
-                    token=settings.token.get_secret_value() if settings.token else None,
-                    user_credentials=settings.credentials_file,
-                    allow_reconnect=True,
-                    max_reconnect_attempts=-1,
-                    reconnect_time_wait=0.5,
-                    connect_timeout=3,
-                    ping_interval=20,
-                    max_outstanding_pings=2,
-                    disconnected_cb=lost,
-                    reconnected_cb=found,
-                    error_cb=grumble,
-                    pending_size=16 * 1024 * 1024,
-                )
+                await ensure_streams(js, replicas=settings.replicas)
+                drafts = await open_drafts(js, replicas=settings.replicas)
                 break
-            except (nats.errors.NoServersError, OSError):
+            except nats.js.errors.BadRequestError:
+                raise  # the server is there, and does not want what we ask for
+            except (nats.errors.Error, OSError, TimeoutError) as error:
+                # It can go again between the connection and the first question.
+                if clock() > until:
+                    raise Unavailable(f"no JetStream ({type(error).__name__})") from error
                 await asyncio.sleep(0.2)
-    try:
-        js = client.jetstream(timeout=10)
-        async with asyncio.timeout(patience):
-            await ensure_streams(js, replicas=settings.replicas)
-            drafts = await open_drafts(js, replicas=settings.replicas)
         yield Bus(client, js, Publisher(client), drafts)
     finally:
         closing = True

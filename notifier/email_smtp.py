@@ -21,6 +21,7 @@ from uuid import UUID
 
 import aiosmtplib
 import structlog
+from aiolimiter import AsyncLimiter
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from bus.contracts import FileRef
@@ -53,6 +54,11 @@ class SmtpSettings(BaseModel):
     helo_name: str = ""
     """What we call ourselves; empty: the domain of the sender's address."""
     connections: int = Field(default=4, ge=1, le=32)
+    mails_per_second: float = Field(default=120.0, gt=0)
+    """
+    A mail server takes only so many, and while a storm of complaints comes in, taking them goes
+    before sending mail.
+    """
     mails_per_connection: int = Field(default=50, ge=1)
     seconds_per_connection: float = Field(default=60.0, gt=0)
     check_after_idle: float = Field(default=2.0, ge=0)
@@ -124,6 +130,7 @@ class SmtpSender:
         self._tls = tls
         self._free: list[_Connection] = []
         self._away_until = 0.0
+        self._pace = AsyncLimiter(settings.mails_per_second, time_period=1.0)
         self._away_reason = ""
 
     async def send(self, mails: Sequence[Mail]) -> Sequence[Outcome]:
@@ -155,6 +162,7 @@ class SmtpSender:
             elif clock() > enough:
                 outcomes[mail.notice_id] = Again("the mail server is slow", nobody_there=True)
             else:
+                await self._pace.acquire()
                 outcomes[mail.notice_id] = await self._send(mail)
 
     async def _send(self, mail: Mail) -> Outcome:

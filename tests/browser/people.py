@@ -204,9 +204,15 @@ async def is_drawn(image: Locator) -> bool:
 async def too_wide(page: Page) -> list[str]:
     """What reaches beyond the right edge, so that the whole page would move sideways."""
     found: list[str] = await page.evaluate(
-        """() => document.documentElement.scrollWidth <= innerWidth ? [] :
-             [...document.querySelectorAll("body *")]
-               .filter(one => one.getBoundingClientRect().right > innerWidth + 1)
-               .map(one => one.outerHTML.slice(0, 120))"""
+        """() => {
+          if (document.documentElement.scrollWidth <= innerWidth) return [];
+          const wide = (one) =>
+            one.getBoundingClientRect().right > innerWidth || one.scrollWidth > one.clientWidth + 1;
+          const moves = (one) =>
+            one && (getComputedStyle(one).overflowX === "auto" || moves(one.parentElement));
+          return [...document.querySelectorAll("main, main *")]
+            .filter((one) => wide(one) && !moves(one) && ![...one.children].some(wide))
+            .map((one) => one.outerHTML.slice(0, 120));
+        }"""
     )
     return found
