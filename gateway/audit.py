@@ -7,20 +7,23 @@ missing, and is told again.
 """
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import structlog
 
 from bus.connect import Bus
 from bus.stream import again, stored_in
+from router.service import routed_id
 from store.ledger import Equation, equation, known
 
 log = structlog.stdlib.get_logger()
 
 _STREAM = "COMPLAINTS"
-_SUBJECT = "complaint.received.>"
+_RECEIVED = "complaint.received.>"
+_ROUTED = "complaint.routed"
 _STORE = "store_complaint"
 
 
@@ -53,8 +56,9 @@ async def audit(pool: asyncpg.Pool, bus: Bus, *, patience: float) -> Audit:
             # Looked at before the store said it was done, so look once more.
             unknown = await _unknown(pool, bus)
             mark = f"audit-{uuid4().hex[:8]}"
+            places = [*unknown.values(), *await _routings_of(bus, unknown)]
             await bus.publisher.post(
-                [await again(bus.client, _STREAM, sequence, mark) for sequence in unknown]
+                [await again(bus.client, _STREAM, sequence, mark) for sequence in places]
             )
             brought_in = len(unknown)
             if brought_in:
@@ -74,16 +78,29 @@ async def audit(pool: asyncpg.Pool, bus: Bus, *, patience: float) -> Audit:
         await asyncio.sleep(0.5)
 
 
-async def _unknown(pool: asyncpg.Pool, bus: Bus) -> list[int]:
-    """Where in the stream the complaints lie that the ledger does not know; each id once."""
-    missing: dict[object, int] = {}
-    async for some in stored_in(bus.client, _STREAM, _SUBJECT):
+async def _unknown(pool: asyncpg.Pool, bus: Bus) -> dict[UUID, int]:
+    """The complaints that the ledger does not know, and where in the stream each lies."""
+    missing: dict[UUID, int] = {}
+    async for some in stored_in(bus.client, _STREAM, _RECEIVED):
         async with pool.acquire() as connection:
             there = await known(connection, [one.message_id for one in some])
         for one in some:
             if one.message_id not in there:
                 missing.setdefault(one.message_id, one.sequence)
-    return list(missing.values())
+    return missing
+
+
+async def _routings_of(bus: Bus, complaints: Collection[UUID]) -> list[int]:
+    """
+    Where in the stream their routings lie. The router, which hears the complaints again, tells
+    them again too, but what was told minutes ago the stream takes for a repeat.
+    """
+    wanted = {routed_id(complaint) for complaint in complaints}
+    lie_at: dict[UUID, int] = {}
+    if wanted:
+        async for some in stored_in(bus.client, _STREAM, _ROUTED):
+            lie_at |= {one.message_id: one.sequence for one in some if one.message_id in wanted}
+    return list(lie_at.values())
 
 
 async def _store_is_done(bus: Bus) -> bool:

@@ -32,6 +32,7 @@ from gateway.run import run as run_
 from gateway.settings import BadSettings, Settings, secret_of
 from gateway.submit import NotTaken, Taken, read_line
 from gateway.submit import submit as submit_
+from notifier.render import BadTemplate
 from router.rules import BadCity, load_city
 from router.service import open_router
 from store import accounts
@@ -477,6 +478,8 @@ def main() -> None:
         code = _trouble(
             "The city folder cannot be used:\n" + "\n".join(f"  {one}" for one in error.faults)
         )
+    except BadTemplate as error:
+        code = _trouble(f"The templates of mails cannot be used: {error}")
     except (EngineTrouble, MigrationFailed) as error:
         code = _trouble(str(error))
     except Unavailable as error:

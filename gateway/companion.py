@@ -28,6 +28,7 @@ READY = "BUCKSTOP_READY_FD"
 
 _START = 120.0  # seconds; it may have to learn the city's examples first
 _FINISH = 30.0  # seconds to finish what is in hand
+_LONGEST_WAIT = 30.0  # seconds between two tries to start it again
 
 
 class Companion:
@@ -93,18 +94,41 @@ class Companion:
             await process.wait()
 
     async def _watch(self, stop: asyncio.Event) -> None:
-        if self._process is None:
-            raise RuntimeError("a companion that was never started")
-        gone = asyncio.create_task(self._process.wait(), name="companion ends")
+        # Like an engine: one that dies alone is started again, and the pages go on meanwhile.
+        # What it had in hand comes again, and what it would do is kept on the bus.
         asked = asyncio.create_task(stop.wait(), name="companion is asked to stop")
+        wait = 1.0
         try:
-            await asyncio.wait([gone, asked], return_when=asyncio.FIRST_COMPLETED)
-            if gone.done() and not stop.is_set():
-                raise RuntimeError(f"the services ended with {self._process.returncode}")
+            while await self._lives_until(asked):
+                code = self._process.returncode if self._process is not None else None
+                log.error("services ended, starting them again", code=code, wait=wait)
+                await asyncio.wait([asked], timeout=wait)
+                if not stop.is_set():
+                    wait = min(_LONGEST_WAIT, 2 * wait)
+                    await self._start_again(asked)
         finally:
             asked.cancel()
             await self.end()
-            gone.cancel()
+
+    async def _lives_until(self, asked: "asyncio.Task[bool]") -> bool:
+        """Returns when it ended by itself (True) or somebody asked for it (False)."""
+        if self._process is None:
+            raise RuntimeError("a companion that was never started")
+        gone = asyncio.create_task(self._process.wait(), name="companion ends")
+        await asyncio.wait([gone, asked], return_when=asyncio.FIRST_COMPLETED)
+        gone.cancel()
+        return not asked.done()
+
+    async def _start_again(self, asked: "asyncio.Task[bool]") -> None:
+        starting = asyncio.create_task(self.start(), name="companion starts again")
+        await asyncio.wait([starting, asked], return_when=asyncio.FIRST_COMPLETED)
+        if asked.done():
+            await self.end()
+        try:
+            await starting
+            log.warning("services run again")
+        except EngineTrouble as error:
+            log.error("services do not start", error=str(error))
 
 
 def tell_ready() -> None:

@@ -115,8 +115,9 @@ class Nats:
         async with asyncio.timeout(20):
             while True:
                 if self._process.poll() is not None:
-                    if port != "-1":
-                        # Somebody else took our port meanwhile; any other one will do.
+                    if port != "-1" and not self.url:
+                        # Somebody else took our port meanwhile; any other one will do, as long as
+                        # nobody was told of this one.
                         last_port.unlink()
                         return await self.start()
                     raise EngineTrouble(

@@ -15,11 +15,12 @@ import asyncpg
 import structlog
 
 from gateway.companion import Companion, tell_ready
-from gateway.compose import SERVICES, open_house
+from gateway.compose import SERVICES, city_folder, open_house
 from gateway.engines import Engines, EngineTrouble, open_engines
 from gateway.house import House
 from gateway.instance import Address, hold
 from gateway.settings import Settings
+from router.rules import load_city
 from store.migrate import MigrationFailed, migrate, pending
 
 log = structlog.stdlib.get_logger()
@@ -34,8 +35,8 @@ async def run(
     """
     Run the named services until SIGTERM or Ctrl-C; what is in hand is finished first.
 
-    Raises `EngineTrouble` with a sentence when it cannot start. A service that crashes ends the
-    process with its error.
+    Raises `EngineTrouble` with a sentence, or `BadCity`, when it cannot start. A service that
+    crashes ends the process with its error.
     """
     began = time.monotonic()
     # A thread that comes back from a disk waits this long for the event loop to let go; the
@@ -43,6 +44,7 @@ async def run(
     sys.setswitchinterval(0.0005)
     if "web" in names:
         _look_at_port(settings)
+    load_city(city_folder(settings))  # its faults are told before anything starts
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -61,8 +63,8 @@ async def run(
         async with AsyncExitStack() as open_things:
             companion = Companion(settings, engines, apart, config)
             if apart:
-                open_things.push_async_callback(companion.end)
                 starting = asyncio.create_task(companion.start(), name="companion starts")
+                open_things.push_async_callback(_end, companion, starting)
             house = await open_things.enter_async_context(open_house(settings, engines))
             services = [SERVICES[name](house) for name in names if name not in apart]
             if apart:
@@ -76,6 +78,13 @@ async def run(
                     tell_ready()
                 await stop.wait()
                 log.info("stopping: what is in hand is finished first")
+
+
+async def _end(companion: Companion, starting: "asyncio.Task[None]") -> None:
+    await companion.end()
+    with contextlib.suppress(EngineTrouble):  # whatever ends us was told already
+        await starting
+    await companion.end()  # it had not been there yet the first time
 
 
 def _are_two(settings: Settings, names: Collection[str]) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from uuid import UUID
 
 import structlog
 
@@ -77,7 +78,7 @@ class Router:
         today = complaint.occurred_at.astimezone(self.city.zone).date()
         assigned = assign(self.city, complaint.message_id, problem_type, place.district, today)
         return ComplaintRouted(
-            message_id=fact_id("routed", complaint.message_id),
+            message_id=routed_id(complaint.message_id),
             occurred_at=at,
             complaint_id=complaint.message_id,
             reference=complaint.reference,
@@ -130,6 +131,11 @@ class Router:
         else:
             reasons.append(f'No type: not sure of "{best}" ({probability:.2f}){because}')
         return None, None, reasons
+
+
+def routed_id(complaint: UUID) -> UUID:
+    """The id under which the routing of a complaint is told, however often."""
+    return fact_id("routed", complaint)
 
 
 def open_router(city: City, model_cache: Path) -> Router:

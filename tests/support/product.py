@@ -106,21 +106,19 @@ class Product:
         return await asyncio.to_thread(self.process.wait, within)
 
     async def kill(self, *, engines: bool = False) -> None:
-        """`kill -9`, for the engines too if wanted: what a power cut does to processes."""
+        """`kill -9`; with `engines`, for all its processes: what a power cut does to them."""
         assert self.process is not None
-        victims = [self.process.pid]
-        if engines:
-            victims += [pid for pid in (self.nats_pid, self.postgres_pid) if pid]
-        for pid in victims:
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        victims = self.processes() if engines else [psutil.Process(self.process.pid)]
+        for victim in victims:
+            with suppress(psutil.NoSuchProcess):
+                victim.kill()
         await asyncio.to_thread(self.process.wait, 10)
 
     async def clear(self) -> None:
         """Ends whatever still works on the directory."""
         if self.process is not None and self.running:
             await self.kill()
-        for process in self.engines():
+        for process in (*self.processes("submit"), *self.processes("run")):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
                 await asyncio.to_thread(process.wait, 10)
@@ -138,16 +136,15 @@ class Product:
         """Everything that it printed and logged since it was first started."""
         return self.log.read_text() if self.log.exists() else ""
 
-    # ── its engines ─────────────────────────────────────────────────────────────────────────────
+    # ── its processes ───────────────────────────────────────────────────────────────────────────
 
-    def engines(self) -> list[psutil.Process]:
-        """The nats-server and the postmaster that work on the directory."""
+    def processes(self, command: str = "run") -> list[psutil.Process]:
+        """The processes of a command on its directory, and the engines that work there."""
         found = []
-        for process in psutil.process_iter(["name", "cmdline"]):
+        for process in psutil.process_iter(["cmdline"]):
             words = process.info["cmdline"] or []
-            if any(word.startswith(f"{self.data}/") for word in words) and process.info[
-                "name"
-            ].startswith(("nats-server", "postgres")):
+            ours = str(self.data) in words and command in words
+            if ours or any(word.startswith(f"{self.data}/") for word in words):
                 found.append(process)
         return found
 
