@@ -24,6 +24,7 @@ import aiohttp
 import asyncpg
 import psutil
 
+from gateway.samples import PASSWORD
 from store.pool import prepare
 
 BUCKSTOP = str(Path(sysconfig.get_path("scripts")) / "buckstop")
@@ -286,3 +287,22 @@ def _pid_in(file: Path) -> int | None:
     except (FileNotFoundError, ValueError, IndexError):
         return None
     return pid if psutil.pid_exists(pid) else None
+
+
+@asynccontextmanager
+async def visitor(product: Product, login: str = "") -> AsyncIterator[aiohttp.ClientSession]:
+    """A browser on the product's pages; with `login`, of a sample person who is signed in."""
+    async with aiohttp.ClientSession(
+        base_url=product.url,
+        cookie_jar=aiohttp.CookieJar(unsafe=True),  # the product's address is a number
+        headers={"Accept": "text/html"},
+        timeout=aiohttp.ClientTimeout(40),
+    ) as browser:
+        if login:
+            answer = await browser.post(
+                "/staff/sign-in",
+                data={"login": login, "password": PASSWORD},
+                allow_redirects=False,
+            )
+            assert answer.status == 303, await answer.text()
+        yield browser
