@@ -29,7 +29,7 @@ demo: $(STAMP) ## The same, with 25 complaints already on the desks
 
 .PHONY: test
 test: $(STAMP) browser ## Every test, on real servers and in a real browser
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
 .PHONY: check
 check: $(STAMP) ## Lint, types, the import contract

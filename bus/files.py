@@ -85,11 +85,17 @@ class Files:
         """The file's bytes; `KeyError` when there is none of that address."""
         if sha256 in self._unwritten:
             return self._unwritten[sha256]
-        try:
-            answer = await obstore.get_async(self._store, _place(sha256))
-        except (NotFoundError, FileNotFoundError) as error:
-            raise KeyError(sha256) from error
-        return bytes(await answer.bytes_async())
+        # Another process may have it in its journal and be about to write it.
+        for patience in (0.05, 0.15, 0.3, None):
+            try:
+                answer = await obstore.get_async(self._store, _place(sha256))
+            except (NotFoundError, FileNotFoundError) as error:
+                if patience is None:
+                    raise KeyError(sha256) from error
+                await asyncio.sleep(patience)
+            else:
+                return bytes(await answer.bytes_async())
+        raise KeyError(sha256)
 
     async def close(self) -> None:
         """Everything kept is on disk under its own name."""

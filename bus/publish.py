@@ -8,6 +8,7 @@ with the next one, as one atomic batch (JetStream >= 2.12). A single publish wit
 
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ never be stored.
 
 _MOST = 500  # messages in one atomic batch; the server's own limit is 1,000
 _MOST_BYTES = 4 * 1024 * 1024
+# Seconds; whoever stops asking us because of it must ask again some time.
+_TROUBLE_LASTS = 10.0
 _DUPLICATE_IN_BATCH = 10201
 # What the server says when it cannot take messages for now: no space, no leader, too busy.
 _PASSING = {503, 10008, 10023, 10047, 10077, 10109, 10122}
@@ -74,8 +77,15 @@ class Publisher:
     def __init__(self, client: Client, *, confirm_within: float = 10.0) -> None:
         self._client = client
         self._confirm_within = confirm_within
+        self._refused_at: dict[str, float] = {}
         self._queues: dict[str, deque[_Waiting]] = {}
         self._senders: dict[str, asyncio.Task[None]] = {}
+
+    @property
+    def troubled(self) -> list[str]:
+        """Streams that did not confirm what they were told last, a moment ago."""
+        now = time.monotonic()
+        return [one for one, at in self._refused_at.items() if now - at < _TROUBLE_LASTS]
 
     async def tell(self, facts: Sequence[Fact]) -> None:
         await self.post([letter_for(fact) for fact in facts])
@@ -120,6 +130,10 @@ class Publisher:
                     problems = await self._send(batch)
                 except Exception as error:
                     problems = [_as_ours(stream, error)] * len(batch)
+                if any(isinstance(problem, Unavailable) for problem in problems):
+                    self._refused_at[stream] = time.monotonic()
+                else:
+                    self._refused_at.pop(stream, None)
                 for one, problem in zip(batch, problems, strict=True):
                     if problem is None:
                         one.stored.set_result(None)

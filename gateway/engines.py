@@ -33,6 +33,8 @@ from store.pool import AWAY
 
 log = structlog.stdlib.get_logger()
 
+_ROOM = 32 * 1024**2  # bytes on the disk without which nats-server need not be started again
+
 # One lock file for all users of a machine would shut out the second user: the wheel makes its own
 # only where this folder exists when it is imported.
 with contextlib.suppress(OSError), warnings.catch_warnings(action="ignore"):
@@ -70,6 +72,8 @@ class Nats:
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
         self._log: IO[bytes] | None = None
+        self._read_to = 0
+        self._refuses = False
         self.url = ""
 
     async def start(self) -> None:
@@ -102,7 +106,10 @@ class Nats:
             # what its streams may hold at most refuses to make them. No space is taken by it.
             "max_memory_store: 64MB, max_file_store: 64GB }\n"
         )
+        if self._log is not None:
+            self._log.close()
         self._log = (self._folder / "nats.log").open("ab")
+        self._read_to, self._refuses = self._log.tell(), False
         # Not asyncio's subprocess: this one must outlive no loop and be ended from `_end`.
         self._process = subprocess.Popen(  # noqa: ASYNC220, S603 - our own program
             [program, "-c", str(config)],
@@ -133,7 +140,18 @@ class Nats:
                 await asyncio.sleep(0.02)
 
     def alive(self) -> bool:
-        return self._process is not None and self._process.poll() is None
+        return self._process is not None and self._process.poll() is None and not self._is_stuck()
+
+    def _is_stuck(self) -> bool:
+        # After a write that failed, on a full disk say, the server refuses all others to that
+        # stream, and says nothing to who waits; also when there is room again. Only a new start
+        # helps, and only the log tells.
+        with (self._folder / "nats.log").open("rb") as said:
+            said.seek(self._read_to)
+            news = said.read()
+            self._read_to = said.tell()
+        self._refuses = self._refuses or b"JetStream failed to store a msg" in news
+        return self._refuses and shutil.disk_usage(self._folder).free > _ROOM
 
     async def stop(self) -> None:
         if self._process is not None:
@@ -266,7 +284,7 @@ async def _watch(engines: list[Nats | Postgres], patience: float) -> None:
         for engine in engines:
             if not engine.alive():
                 name = type(engine).__name__
-                log.error("engine died, starting it again", engine=name)
+                log.error("engine died or is stuck, starting it again", engine=name)
                 try:
                     await engine.start()
                     log.warning("engine runs again", engine=name)

@@ -1,5 +1,6 @@
 """How log lines look: for people on a terminal, JSON elsewhere. They go to standard error."""
 
+import contextlib
 import logging
 import sys
 
@@ -31,7 +32,7 @@ def set_up(settings: LogSettings) -> None:
     structlog.configure(
         processors=[*shared, *render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        logger_factory=structlog.PrintLoggerFactory(_Forgiving()),  # type: ignore[arg-type]
         cache_logger_on_first_use=True,
     )
     formatter = structlog.stdlib.ProcessorFormatter(
@@ -41,3 +42,18 @@ def set_up(settings: LogSettings) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(formatter)
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
+
+
+class _Forgiving:
+    """
+    Standard error, which may be a file on a full disk or a pipe that nobody reads any more. A line
+    that cannot be written is lost; what it tells of goes on.
+    """
+
+    def write(self, text: str) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.write(text)
+
+    def flush(self) -> None:
+        with contextlib.suppress(OSError):
+            sys.stderr.flush()

@@ -14,7 +14,6 @@ from bus.identity import fact_id
 from bus.publish import Tell
 from bus.worker import Listener, listen
 from store import cases, ledger, outbox
-from store.pool import AWAY
 from store.service import listeners
 from tests.support.facts import NOON, complaint, summary
 from tests.support.store import file, kinds, routed
@@ -187,7 +186,7 @@ async def test_a_listener_works_again_after_postgres_threw_it_out(
     for _ in range(3):
         try:
             await file(pool, complaint(2))
-        except AWAY:
+        except Unavailable:
             continue
         break
     async with pool.acquire() as conn:
