@@ -309,7 +309,10 @@ def _end_left_over(pid_file: Path, name: str) -> None:
         process = psutil.Process(int(pid_file.read_text()))
         if name in process.name() and str(pid_file.parent) in " ".join(process.cmdline()):
             process.terminate()
-            process.wait(10)
+            until = time.monotonic() + 10
+            # Dead and not yet reaped is dead: whoever has to reap it may take seconds to do so.
+            while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < until:
+                time.sleep(0.02)
     pid_file.unlink(missing_ok=True)
 
 
