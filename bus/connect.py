@@ -57,8 +57,11 @@ async def open_bus(settings: Settings, *, name: str, patience: float = 30.0) -> 
     """
 
     closing = False
+    publisher: Publisher | None = None
 
     async def lost() -> None:
+        if publisher is not None:
+            publisher.connection_lost()
         if not closing:
             log.warning("bus lost", client=name)
 
@@ -107,7 +110,8 @@ async def open_bus(settings: Settings, *, name: str, patience: float = 30.0) -> 
                 if clock() > until:
                     raise Unavailable(f"no JetStream ({type(error).__name__})") from error
                 await asyncio.sleep(0.2)
-        yield Bus(client, js, Publisher(client), drafts)
+        publisher = Publisher(client)
+        yield Bus(client, js, publisher, drafts)
     finally:
         closing = True
         try:

@@ -77,6 +77,8 @@ class Publisher:
     def __init__(self, client: Client, *, confirm_within: float = 10.0) -> None:
         self._client = client
         self._confirm_within = confirm_within
+        self._asking: set[asyncio.Timeout] = set()
+        self._losses = 0
         self._refused_at: dict[str, float] = {}
         self._queues: dict[str, deque[_Waiting]] = {}
         self._senders: dict[str, asyncio.Task[None]] = {}
@@ -86,6 +88,13 @@ class Publisher:
         """Streams that did not confirm what they were told last, a moment ago."""
         now = time.monotonic()
         return [one for one, at in self._refused_at.items() if now - at < _TROUBLE_LASTS]
+
+    def connection_lost(self) -> None:
+        """What was asked before will not be answered: it is asked again as soon as that goes."""
+        self._losses += 1
+        now = asyncio.get_running_loop().time()
+        for asking in self._asking:
+            asking.reschedule(now)
 
     async def tell(self, facts: Sequence[Fact]) -> None:
         await self.post([letter_for(fact) for fact in facts])
@@ -125,11 +134,7 @@ class Publisher:
                     count += len(one.letters)
                     size += sum(len(letter.data) for letter in one.letters)
                     batch.append(one)
-                problems: Sequence[Exception | None]
-                try:
-                    problems = await self._send(batch)
-                except Exception as error:
-                    problems = [_as_ours(stream, error)] * len(batch)
+                problems = await self._send_patiently(stream, batch)
                 if any(isinstance(problem, Unavailable) for problem in problems):
                     self._refused_at[stream] = time.monotonic()
                 else:
@@ -142,6 +147,25 @@ class Publisher:
                         one.stored.exception()  # seen here even if the teller was cancelled
         finally:
             del self._senders[stream]
+
+    async def _send_patiently(
+        self, stream: str, batch: list[_Waiting]
+    ) -> Sequence[Exception | None]:
+        """
+        Send, and again when the connection was lost meanwhile: a server that comes back at once is
+        nobody's trouble, and what it had stored already it knows by its id.
+        """
+        until = time.monotonic() + self._confirm_within
+        while True:
+            losses = self._losses
+            problems: Sequence[Exception | None]
+            try:
+                problems = await self._send(batch)
+            except Exception as error:
+                problems = [_as_ours(stream, error)] * len(batch)
+            unconfirmed = any(isinstance(problem, Unavailable) for problem in problems)
+            if not unconfirmed or losses == self._losses or time.monotonic() >= until:
+                return problems
 
     async def _send(self, batch: list[_Waiting]) -> list[Exception | None]:
         letters = [letter for one in batch for letter in one.letters]
@@ -196,14 +220,19 @@ class Publisher:
         raise Refused(f"{letter.stream} does not take it: {error.get('description')}")
 
     async def _ask(self, letter: Letter, headers: dict[str, str]) -> dict[str, Any]:
+        asking = asyncio.timeout(None)
         try:
-            reply = await self._client.request(
-                letter.subject, letter.data, timeout=self._confirm_within, headers=headers
-            )
+            async with asking:
+                self._asking.add(asking)
+                reply = await self._client.request(
+                    letter.subject, letter.data, timeout=self._confirm_within, headers=headers
+                )
         except nats.errors.MaxPayloadError as error:
             raise Refused(f"{letter.stream}: a message of {len(letter.data)} bytes") from error
         except (nats.errors.Error, TimeoutError, OSError) as error:
             raise Unavailable(f"{letter.stream}: {type(error).__name__}") from error
+        finally:
+            self._asking.discard(asking)
         answer: dict[str, Any] = json.loads(reply.data)  # whatever the server says
         return answer
 

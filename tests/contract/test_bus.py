@@ -4,16 +4,20 @@ import asyncio
 import base64
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
+import psutil
 import pytest
 from nats.js.api import ConsumerConfig
 
-from bus.connect import Bus
+from bus import connect
+from bus.connect import Bus, open_bus
 from bus.contracts import CaseOpened, ComplaintReceived, ComplaintRouted, DeadLetter, Fact
 from bus.dead import raised
 from bus.errors import NotYet, Refused, Unavailable
 from bus.topology import STREAMS, ensure_streams
 from bus.worker import Listener, listen
+from gateway.engines import Nats
 from tests.support.facts import complaint
 
 
@@ -146,6 +150,26 @@ async def test_what_a_dead_worker_had_in_hand_comes_soon_to_the_next(bus: Bus) -
         await loop
     ear = Ear()
     await while_listening(bus, hearing(ear, ack_wait=2.0), lambda: len(ear.facts) >= 3, seconds=5)
+
+
+async def test_a_server_that_comes_back_at_once_is_nobodys_trouble(server_folder: Path) -> None:
+    """Who was telling when it died waits a moment longer; nothing is stored twice."""
+    folder = server_folder / "dying"
+    server = Nats(folder)
+    await server.start()
+    try:
+        async with open_bus(connect.Settings(url=server.url), name="test") as bus:
+            await bus.tell([complaint(1)])
+            process = psutil.Process(int((folder / "nats.pid").read_text()))
+            process.suspend()
+            telling = asyncio.create_task(bus.tell([complaint(number) for number in range(1, 4)]))
+            await asyncio.sleep(0.2)
+            process.kill()
+            await server.start()
+            await asyncio.wait_for(telling, 5)
+            assert await messages_in(bus, "COMPLAINTS") == 3
+    finally:
+        await server.stop()
 
 
 async def test_of_a_batch_only_the_bad_message_suffers(bus: Bus) -> None:
