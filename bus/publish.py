@@ -1,8 +1,8 @@
 """
 Telling facts: returns once they are stored and fsynced.
 
-Facts told at the same time share one fsync: what comes in while a batch is on its way leaves
-with the next one, as one atomic batch (JetStream >= 2.12). A single publish with
+Many facts told at the same time share one fsync: what comes in while others are on their way
+leaves together, from a dozen on as one atomic batch (JetStream >= 2.12). A single publish with
 `sync_interval: always` was seen at about 1,100 a second on 2 cores, batches of a hundred at 5,300.
 """
 
@@ -32,6 +32,9 @@ confirmed (they may be stored or not: telling them again is harmless), `Refused`
 never be stored.
 """
 
+# An atomic batch costs the server a folder of its own: 9 ms and 5.6 ms of its CPU for two messages,
+# where one by one they cost 3 ms and 1.5 ms. The two meet at about twelve.
+_FEWEST = 12
 _MOST = 500  # messages in one atomic batch; the server's own limit is 1,000
 _MOST_BYTES = 4 * 1024 * 1024
 # Seconds; whoever stops asking us because of it must ask again some time.
@@ -169,7 +172,7 @@ class Publisher:
 
     async def _send(self, batch: list[_Waiting]) -> list[Exception | None]:
         letters = [letter for one in batch for letter in one.letters]
-        if len(letters) > 1 and await self._send_at_once(letters):
+        if len(letters) >= _FEWEST and await self._send_at_once(letters):
             return [None] * len(batch)
         answers: list[BaseException | None] = []
         for start in range(0, len(letters), 64):

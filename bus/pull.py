@@ -62,8 +62,11 @@ class Pull:
         """What lies here and waits for `batch`."""
         return tuple(self._arrived)
 
-    async def batch(self, wait: float) -> list[Msg]:
-        """Up to `most` messages, in stream order; none when none came within `wait` seconds."""
+    async def batch(self, wait: float, linger: float = 0.0) -> list[Msg]:
+        """
+        Up to `most` messages, in stream order; none when none came within `wait` seconds. A batch
+        that is not full waits `linger` seconds for more.
+        """
         if not self._arrived:
             await self._keep_asking()
             try:
@@ -71,6 +74,8 @@ class Pull:
                     await self._something.wait()
             except TimeoutError:
                 return []
+        if linger and len(self._arrived) < self._most:
+            await asyncio.sleep(linger)
         taken = [self._arrived.popleft() for _ in range(min(self._most, len(self._arrived)))]
         if not self._arrived:
             self._something.clear()

@@ -55,6 +55,11 @@ class Listener:
     Seconds after which another worker gets what a dead one had in hand. A worker that lives keeps
     its messages however long it needs.
     """
+    linger: float = 0.0
+    """
+    Seconds to wait for more once the first message of a batch has come. Where nobody waits for
+    the answer, one transaction for many is worth a moment.
+    """
     last_words: Callable[[Fact, str], Awaitable[None]] | None = None
     """Told of a fact, with the reason, just before it is buried."""
 
@@ -79,7 +84,7 @@ async def listen(client: Client, tell: Tell, listener: Listener, stop: asyncio.E
             name=f"{listener.durable} pulse",
         )
         while not stop.is_set():
-            in_hand[:] = await pull.batch(wait=_LOOK_UP)
+            in_hand[:] = await pull.batch(wait=_LOOK_UP, linger=listener.linger)
             if in_hand:
                 await _answer(tell, listener, in_hand, stop)
         pulse.cancel()

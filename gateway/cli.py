@@ -418,7 +418,9 @@ def add_user(
 
 
 def _go(work: Coroutine[Any, Any, int | None]) -> int:
-    return asyncio.run(work) or 0
+    import uvloop
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work) or 0
 
 
 def _trouble(sentence: str, code: int = 2) -> int:

@@ -1,6 +1,7 @@
 """Email over SMTP: a few connections, each used for one mail after the other and then renewed."""
 
 import asyncio
+import base64
 import re
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -11,10 +12,9 @@ from email.errors import MessageError
 from email.header import Header
 from email.headerregistry import Address
 from email.mime.base import MIMEBase
-from email.mime.multipart import MIMEMultipart
-from email.mime.text import MIMEText
-from email.policy import compat32
+from email.policy import Compat32
 from email.utils import format_datetime
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 from uuid import UUID
@@ -32,7 +32,20 @@ log = structlog.stdlib.get_logger()
 ReadFile = Callable[[str], Awaitable[bytes]]
 """The bytes of a kept file by its address, as `bus.files.Files.read`; `KeyError`: there is none."""
 
-_POLICY = compat32.clone(linesep="\r\n")
+
+class _AsWritten(Compat32):
+    """Short lines in ASCII, as nearly all of our headers are, need no folding: half the work."""
+
+    def fold_binary(self, name: str, value: str) -> bytes:
+        if isinstance(value, str) and value.isascii() and "\n" not in value:
+            line = f"{name}: {value}"
+            if len(line) <= _LONGEST_LINE:
+                return line.encode("ascii") + b"\r\n"
+        return super().fold_binary(name, value)
+
+
+_LONGEST_LINE = 78  # RFC 5322, 2.1.1
+_POLICY = _AsWritten(linesep="\r\n")
 _MEDIA_TYPE = re.compile(r"([\w.+-]+)/([\w.+-]+)", re.ASCII)
 _QUOTED, _ESCAPE = re.compile(r'([\\"])'), r"\\\1"
 _HOLDS_ADDRESS = re.compile(r"<?[^\s<>]+@[^\s<>]+>?")
@@ -299,33 +312,53 @@ class SmtpSender:
 
 def build_message(mail: Mail, envelope: Envelope, files: Sequence[tuple[FileRef, bytes]]) -> bytes:
     """
-    The mail as it travels. Building it again gives the same Message-ID and date, so that a mail
-    that was taken twice can be told for one. Raises `ValueError` for what is no address.
+    The mail as it travels. Building it again gives the same bytes, so that a mail that was taken
+    twice can be told for one. Raises `ValueError` for what is no address.
     """
-    # The older half of the `email` package: its newer one parses each header that we have just
-    # written, and takes 3.3 ms for a mail instead of 0.9.
-    words: MIMEBase = MIMEText(mail.text, "plain", "utf-8", policy=_POLICY)
+    # Of our mails only the words differ, so they are put together here: the `email` package looks
+    # for a boundary that stands in no part and folds headers that need it not, and takes 0.9 ms
+    # (its older half) or 3.3 ms (its newer one) for what takes 0.1 ms.
+    body = _words("plain", mail.text)
     if mail.html is not None:
-        html = MIMEText(mail.html, "html", "utf-8", policy=_POLICY)
-        words = MIMEMultipart("alternative", None, [words, html], policy=_POLICY)
-    message = words
+        body = _together("alternative", mail, [body, _words("html", mail.html)])
     if files:
-        parts = [words, *(_attachment(file, data) for file, data in files)]
-        message = MIMEMultipart("mixed", None, parts, policy=_POLICY)
-    message["From"] = _named(envelope.from_name, envelope.from_address)
-    message["To"] = _named(mail.recipient_name or "", on_the_wire(mail.recipient))
-    message["Subject"] = _encoded(_shown(mail.subject))
-    message["Date"] = format_datetime(mail.written_at)
-    message["Message-ID"] = f"<{mail.notice_id}@{envelope.domain}>"
-    if envelope.reply_to:
-        message["Reply-To"] = envelope.reply_to
-    # RFC 3834, and what Exchange listens to: nobody's holiday notice comes back.
-    message["Auto-Submitted"] = "auto-generated"
-    message["X-Auto-Response-Suppress"] = "All"
-    return message.as_bytes()
+        body = _together("mixed", mail, [body, *(_attachment(file, data) for file, data in files)])
+    headers = {
+        "From": _named(envelope.from_name, envelope.from_address),
+        "To": _named(mail.recipient_name or "", on_the_wire(mail.recipient)),
+        "Subject": _encoded(_shown(mail.subject)),
+        "Date": format_datetime(mail.written_at),
+        "Message-ID": f"<{mail.notice_id}@{envelope.domain}>",
+        "Reply-To": envelope.reply_to,
+        # RFC 3834, and what Exchange listens to: nobody's holiday notice comes back.
+        "Auto-Submitted": "auto-generated",
+        "X-Auto-Response-Suppress": "All",
+        "MIME-Version": "1.0",
+    }
+    lines = [_POLICY.fold_binary(name, value) for name, value in headers.items() if value]
+    return b"".join([*lines, body])
 
 
-def _attachment(file: FileRef, data: bytes) -> MIMEBase:
+def _words(kind: str, words: str) -> bytes:
+    data = base64.encodebytes(words.encode()).replace(b"\n", b"\r\n")
+    return (
+        f'Content-Type: text/{kind}; charset="utf-8"\r\nContent-Transfer-Encoding: base64\r\n\r\n'
+    ).encode("ascii") + data
+
+
+def _together(kind: str, mail: Mail, parts: Sequence[bytes]) -> bytes:
+    boundary = f"=_{kind}_{mail.notice_id.hex}"  # in base64, as all parts are, there is no "=_"
+    between = f"--{boundary}\r\n".encode("ascii")
+    return b"".join(
+        [
+            f'Content-Type: multipart/{kind};\r\n boundary="{boundary}"\r\n\r\n'.encode("ascii"),
+            *(piece for part in parts for piece in (between, part, b"\r\n")),
+            f"--{boundary}--\r\n".encode("ascii"),
+        ]
+    )
+
+
+def _attachment(file: FileRef, data: bytes) -> bytes:
     known = _MEDIA_TYPE.fullmatch(file.media_type)
     maintype, subtype = known.groups() if known else ("application", "octet-stream")
     part = MIMEBase(maintype, subtype, policy=_POLICY)
@@ -337,7 +370,7 @@ def _attachment(file: FileRef, data: bytes) -> MIMEBase:
         "attachment",
         filename=name if name.isascii() else ("utf-8", "", name),
     )
-    return part
+    return part.as_bytes()
 
 
 def _named(name: str, address: str) -> str:
@@ -354,6 +387,7 @@ def _encoded(words: str) -> str:
     return words if words.isascii() else Header(words, "utf-8").encode()
 
 
+@lru_cache(maxsize=1024)
 def on_the_wire(address: str) -> str:
     """
     An address as SMTP takes it, a domain in other letters in ASCII (IDNA); only what stands
@@ -373,7 +407,10 @@ def on_the_wire(address: str) -> str:
 
 def _shown(words: str) -> str:
     """Words that may stand in a header: one line, nothing invisible."""
-    return "".join(letter for letter in " ".join(words.split()) if letter.isprintable())
+    line = " ".join(words.split())
+    if line.isprintable():
+        return line
+    return "".join(letter for letter in line if letter.isprintable())
 
 
 def _reason(error: aiosmtplib.SMTPResponseException) -> str:

@@ -96,6 +96,7 @@ def listeners(
             contracts=(CaseOpened, CaseAssigned, CaseNoted, CaseClosed, CaseReopened),
             handle=writer.hear,
             batch=128,
+            linger=0.05,
         ),
         Listener(
             durable="notifier_notice_queued",
@@ -103,6 +104,7 @@ def listeners(
             contracts=(NoticeQueued,),
             handle=carrier.carry,
             batch=128,
+            linger=0.05,
             tries=_TRIES,
             ack_wait=_ACK_WAIT,
             last_words=carrier.give_up,

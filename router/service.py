@@ -177,6 +177,7 @@ def listeners(router: Router, tell: Tell) -> list[Listener]:
             stream="COMPLAINTS",
             contracts=(ComplaintReceived,),
             handle=answer,
+            linger=0.02,
         )
     ]
 

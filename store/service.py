@@ -36,12 +36,14 @@ def listeners(pool: asyncpg.Pool) -> list[Listener]:
             stream="COMPLAINTS",
             contracts=(ComplaintReceived, ComplaintRouted),
             handle=_in_one_transaction(pool, _complaints),
+            linger=0.03,
         ),
         Listener(
             durable=deliveries.CONSUMER,
             stream="NOTICES",
             contracts=(NoticeQueued, NoticeSent, NoticeUnknown, NoticeFailed, NoticeWithheld),
             handle=_in_one_transaction(pool, deliveries.record),
+            linger=0.25,
         ),
         Listener(
             durable="store_dead",
