@@ -93,7 +93,7 @@ async def load(url: str, count: int, per_second: float, name: str) -> dict[str, 
 
 def p99(values: list[float]) -> float:
     """In milliseconds."""
-    return statistics.quantiles(values, n=100)[98] * 1000
+    return float(statistics.quantiles(values, n=100)[98] * 1000)
 
 
 async def until_count(connection: asyncpg.Connection, query: str, wanted: int) -> float:

@@ -17,12 +17,15 @@ BOUNCE = "bounce"
 
 _AWAY = re.compile(
     r"^\W*(?:(?:re|aw|sv|vs|antw)\s*:\s*)*(?:"
-    r"out of (?:the )?office(?:\s*(?:auto.?reply|auto.?response|reply|notification|message|notice))?\W*(?:$|[:;(\[–—-]|re\b|until)|"
+    r"out of (?:the )?office(?:\s*(?:auto.?reply|auto.?response|reply|notification|message|"
+    r"notice))?\W*(?:$|[:;(\[–—-]|re\b|until)|"
     r"(?:i am |i'm )?(?:currently )?(?:away from (?:the office|my (?:desk|email|mail)))|"
-    r"(?:i am |i'm )?(?:on|away on) (?:vacation|annual leave|parental leave|maternity leave)\W*(?:$|[:;(–—-]|until|from)|"
+    r"(?:i am |i'm )?(?:on|away on) (?:vacation|annual leave|parental leave|"
+    r"maternity leave)\W*(?:$|[:;(–—-]|until|from)|"
     r"vacation (?:reply|response|message|auto)|ooo?o\s*:|away until |"
     r"abwesenheits(?:notiz|meldung)|abwesend\b|(?:ich bin )?nicht im büro|"
-    r"absence du bureau|absent du bureau|(?:réponse|reponse) automatique d'absence|message d'absence|"
+    r"absence du bureau|absent du bureau|(?:réponse|reponse) automatique d'absence|"
+    r"message d'absence|"
     r"fuera de (?:la )?oficina\W*(?:$|[:;(–—-])|ausente de la oficina|"
     r"fuori (?:sede|ufficio)|assenza dall'ufficio|ausente do escritório|fora do escritório|"
     r"afwezig(?:heid)?\b|niet aanwezig|frånvaro|ikke til ?stede|fravær|poissa\b|"
@@ -31,16 +34,21 @@ _AWAY = re.compile(
 )
 _AUTO = re.compile(
     r"^\W*(?:(?:re|aw|sv|vs|antw)\s*:\s*)*(?:"
-    r"auto(?:mat(?:ic|ed))?[- ]?(?:reply|response|respond\w*|answer)\b|autoreply|autorespons|autoresponder|"
+    r"auto(?:mat(?:ic|ed))?[- ]?(?:reply|response|respond\w*|answer)\b|autoreply|autorespons|"
+    r"autoresponder|"
     r"automatische (?:antwort|afwezig|reactie)|automatisch antwoord|auto(?:matisk)?t? ?svar|"
     r"réponse automatique|respuesta autom[aá]tica|respuesta automatizada|risposta automatica|"
     r"resposta autom[aá]tica|automaattinen vastaus|automatyczna odpowiedź|odpowiedź automatyczna|"
-    r"автоответ|автоматический ответ|автоматична відповідь|自動(?:返信|応答|回覆)|自动(?:回复|答复)|"
+    r"автоответ|автоматический ответ|автоматична відповідь|"
+    r"自動(?:返信|応答|回覆)|自动(?:回复|答复)|"
     r"otomatik yanıt|automatická odpověď|automatikus válasz|"
-    r"(?:read|leído|gelesen|lu|letto|lida)\s*: |read receipt|return receipt|lesebestätigung|accusé de (?:réception|lecture))",
+    r"(?:read|leído|gelesen|lu|letto|lida)\s*: |read receipt|return receipt|lesebestätigung|"
+    r"accusé de (?:réception|lecture))",
     re.IGNORECASE,
 )
-_NO_REPLY = re.compile(r"^(?:no|not|do-?not|donot|non|ne)[-_.]?(?:reply|respond|responder|antwort\w*)\b|^noreply", re.I)
+_NO_REPLY = re.compile(
+    r"^(?:no|not|do-?not|donot|non|ne)[-_.]?(?:reply|respond|responder|antwort\w*)\b|^noreply", re.I
+)
 _DAEMON = re.compile(r"^(?:mailer[-_.]?daemon|postmaster|mail-?daemon|bounces?(?:[-+].*)?)$", re.I)
 
 _SAYS_AUTO = (
@@ -78,7 +86,7 @@ def automatic(message: Message, sender: Address | None, subject: str) -> str | N
         header(message, name).lower() for name in ("Precedence", "X-Precedence") if name in message
     }
     path = [one.strip() for one in headers(message, "Return-Path")][:1]
-    if header(message, "X-Loop"):
+    if header(message, "X-Loop") or re.match(r"\W*(?:loop alert|mail loop)\b", subject, re.I):
         return "loop"
     if _AWAY.match(subject) or submitted == "auto-replied (vacation)":
         return "out_of_office"

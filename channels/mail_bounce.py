@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from email.message import Message
+from typing import cast
 
 from channels.mail_headers import addresses, header, headers, message_ids, words
 
@@ -57,16 +58,21 @@ _DAEMON = re.compile(
     re.IGNORECASE,
 )
 _SUBJECT = re.compile(
-    r"undeliver(?:ed|able)|non[- ]?deliver(?:y|able)|not (?:yet )?(?:been )?delivered|returned mail|"
+    r"undeliver(?:ed|able)|non[- ]?deliver(?:y|able)|not (?:yet )?(?:been )?delivered|"
+    r"returned mail|"
     r"mail return|delivery (?:status )?(?:notif\w+|fail\w*|problem|report|error|warning)|"
-    r"fail(?:ure|ed) (?:notice|delivery|mail)|mail(?:ing)? (?:delivery )?(?:fail|error|system error)"
-    r"\w*|fail(?:ed|ure) to deliver|could ?n[o']t (?:be )?deliver|(?:message|mail) (?:was )?(?:blocked|"
+    r"fail(?:ure|ed) (?:notice|delivery|mail)|mail(?:ing)? (?:delivery )?(?:fail|error|"
+    r"system error)"
+    r"\w*|fail(?:ed|ure) to deliver|could ?n[o']t (?:be )?deliver|(?:message|"
+    r"mail) (?:was )?(?:blocked|"
     r"rejected|bounced|delayed)|message (?:\S+ )?delayed|delayed mail|unable to deliver|"
     r"address not found|unzustellbar|nicht zugestellt|zustellung fehlgeschlagen|échec de la remise|"
     r"non remis|no se (?:puede|pudo) entregar|no entregado|devuelto|mancata consegna|"
     r"niet bezorgd|onbestelbaar|не доставлено|недоставлен|не может быть доставлено|"
-    r"配信(?:不能|できません|エラー)|送信(?:できません|エラー)|メールを配送できません|退信|无法投递|系统退信|投递失败|"
-    r"kan ikke leveres|ikke leveret|kunde inte levereras|nie można dostarczyć|"
+    r"配信(?:不能|できません|エラー)|送信(?:できません|エラー)|メールを配送できません|"
+    r"退信|无法投递|系统退信|投递失败|"
+    r"メール(?:送信)?エラー|エラー(?:通知|メール)|kan ikke leveres|ikke leveret|kunde inte levereras|"
+    r"nie można dostarczyć|"
     r"mail status report|auto.?reply.{0,20}undeliver|user unknown|unknown user|"
     r"permanent delivery|warning.{0,40}(?:not send|not been delivered|delayed|user unknown)|"
     r"error (?:sending|delivering|during delivery)|error report|"
@@ -75,22 +81,29 @@ _SUBJECT = re.compile(
     re.IGNORECASE,
 )
 _TELLS = re.compile(
-    r"could ?n[o']t (?:be )?(?:deliver|send|sent)|unable to (?:deliver|relay|send)|not (?:be )?delivered|"
+    r"could ?n[o']t (?:be )?(?:deliver|send|sent)|unable to (?:deliver|relay|send)|"
+    r"not (?:be )?delivered|"
     r"undeliver(?:ed|able)|(?:did|was|has) ?n[o']t (?:been )?(?:reach|delivered|sent)|"
     r"(?:message|mail) (?:that )?you sent|permanent (?:fatal )?error|delivery (?:to|has|of|attempt|"
-    r"fail|error|status|temporar)\w*.{0,80}(?:fail|delay|error|reject|problem|not|unable)|failed (?:permanently|to deliver|"
-    r"recipient)|rejected (?:your|by|the)|your (?:message|mail|e-?mail).{0,60}(?:reject|block|return|"
-    r"not|delay|undeliver|fail)|returned (?:to sender|below|message|mail)|user (?:is )?(?:unknown|not)|unknown "
+    r"fail|error|status|temporar)\w*.{0,80}(?:fail|delay|error|reject|problem|not|unable)|"
+    r"failed (?:permanently|to deliver|"
+    r"recipient)|rejected (?:your|by|the)|your (?:message|mail|e-?mail).{0,60}(?:reject|block|"
+    r"return|"
+    r"not|delay|undeliver|fail)|returned (?:to sender|below|message|mail)|"
+    r"user (?:is )?(?:unknown|not)|unknown "
     r"(?:user|address|recipient|local)|no such (?:user|address|mailbox|recipient|person)|"
     r"recipient (?:address )?(?:rejected|unknown|not)|(?:mailbox|account|address|user|recipient)"
-    r".{0,60}(?:does ?n[o']t exist|unavailable|not found|full|disabled|over ?quota|invalid|rejected|inactive)|"
+    r".{0,60}(?:does ?n[o']t exist|unavailable|not found|full|disabled|over ?quota|invalid|"
+    r"rejected|inactive)|"
     r"exceeded.{0,40}quota|quota exceeded|mail ?box is full|transcript of (?:the )?session|"
-    r"(?:smtp|server|host).{0,60}(?:said|returned|replied|respon|error)|reason(?: of failure| for failure|:)|"
+    r"(?:smtp|server|host).{0,60}(?:said|returned|replied|respon|error)|reason(?: of failure|"
+    r" for failure|:)|"
     r"host (?:unknown|not found)|doesn't have an? .{0,30}account|not listed in|"
     r"could not be reached|have been trying|still being retried|will (?:re)?try|retry(?:ing)? "
     r"timeout|mail system is|final-recipient|original message (?:follows|header)|"
     r"не доставлено|не может быть доставлено|не найден|недоступен|переполнен|не существует|"
-    r"配送でき|配信でき|届けられ|送信でき|存在しません|退信|无法|不存在|nicht zugestellt|nicht zustell|"
+    r"配送でき|配信でき|届けられ|送信でき|"
+    r"存在しません|退信|无法|不存在|nicht zugestellt|nicht zustell|"
     r"unbekannt|n'a pas pu|n'existe pas|no (?:se )?pudo|no existe|non (?:è stato possibile|esiste)|"
     r"kunne ikke|kunde inte|nie (?:można|istnieje)|has been blocked|spam detected|"
     r"too many hops|loops? back|mail loop|message (?:size )?exceeds",
@@ -100,14 +113,18 @@ _REPLY_CODE = re.compile(r"(?<![\d.:])([45]\d\d)[\s\-#(]{1,3}(?=[\d#<(A-Za-z])")
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
 _EMAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-]{1,128}@[A-Za-z0-9.\-]{1,200}[A-Za-z0-9]")
 _ORIGINAL = re.compile(
-    r"^[\s>|*\-=#_]*(?:(?:the )?(?:original|returned|bounced|unsent|undelivered|failed) (?:e-?mail|message|mail|text)"
-    r"|(?:below|this|here|following|enclosed) (?:this line )?is a copy|(?:your|the) message (?:follows|is (?:attached|returned))"
-    r"|included is a copy|message header|copy of|---+ ?(?:this is|below|returned|header|original|unsent|start|message)"
+    r"^[\s>|*\-=#_]*(?:(?:the )?(?:original|returned|bounced|unsent|undelivered|"
+    r"failed) (?:e-?mail|message|mail|text)"
+    r"|(?:below|this|here|following|enclosed) (?:this line )?is a copy|(?:your|"
+    r"the) message (?:follows|is (?:attached|returned))"
+    r"|included is a copy|message header|copy of|---+ ?(?:this is|below|returned|header|"
+    r"original|unsent|start|message)"
     r"|元のメール|исходное|原始|mensaje original|ursprüngliche).{0,80}$",
     re.IGNORECASE | re.MULTILINE,
 )
 _HEADER_BLOCK = re.compile(
-    r"^[> \t]*(?:Return-Path|Received|Message-ID|Date|From|Subject|To|MIME-Version|X-\w[\w-]*):[^\n]*\n"
+    r"^[> \t]*(?:Return-Path|Received|Message-ID|Date|From|Subject|To|MIME-Version|"
+    r"X-\w[\w-]*):[^\n]*\n"
     r"(?:[> \t]*(?:[A-Za-z][\w-]*:|[ \t]+\S)[^\n]*\n){2,}",
     re.IGNORECASE | re.MULTILINE,
 )
@@ -125,15 +142,20 @@ _MEANS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "5.7.1",
-            r"spam|blacklist|blocklist|block(?:ed)? (?:list|using|by)|\bblocked\b|dmarc|\bspf\b|dkim|reputation|"
-            r"policy|spamhaus|spamcop|\brbl\b|dnsbl|not allowed to send|access denied|relay(?:ing)? "
+            r"spam|blacklist|blocklist|block(?:ed)? (?:list|using|by)|\bblocked\b|dmarc|\bspf\b|"
+            r"dkim|reputation|"
+            r"policy|spamhaus|spamcop|\brbl\b|dnsbl|not allowed to send|access denied|"
+            r"relay(?:ing)? "
             r"(?:access )?denied|not permitted|unsolicited|prohibited|banned",
         ),
         (
             "5.1.1",
-            r"(?:user|recipient|address|mailbox|account|alias|person|name)\W.{0,60}?(?:unknown|not found|not exist|"
-            r"n't exist|invalid|no longer|not (?:a )?valid|not listed|not known|unrouteable)|unknown (?:user|recipient|address|"
-            r"local|mailbox|account)|no such (?:user|address|mailbox|recipient|person|account|name|local)|invalid "
+            r"(?:user|recipient|address|mailbox|account|alias|person|name)\W.{0,60}?(?:unknown|"
+            r"not found|not exist|"
+            r"n't exist|invalid|no longer|not (?:a )?valid|not listed|not known|unrouteable)|"
+            r"unknown (?:user|recipient|address|"
+            r"local|mailbox|account)|no such (?:user|address|mailbox|recipient|person|account|"
+            r"name|local)|invalid "
             r"(?:recipient|address|user|mailbox)|no mailbox|not a valid (?:mailbox|user|recipient)|"
             r"does ?n[o']t have an? .{0,40}account|addressee unknown|not our customer|"
             r"не найден|не существует|存在しません|unbekannt|n'existe pas|no existe",
@@ -141,14 +163,16 @@ _MEANS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         (
             "5.1.2",
             r"host (?:or domain name )?(?:unknown|not found)|unknown (?:host|domain)|nxdomain|"
-            r"domain (?:name )?(?:not found|does ?n[o']t exist|invalid)|unrouteable (?:mail )?domain|"
+            r"domain (?:name )?(?:not found|does ?n[o']t exist|invalid)|"
+            r"unrouteable (?:mail )?domain|"
             r"name or service not known|no such (?:host|domain)|could ?n[o']t find any host|"
             r"nameserver error|can't find host",
         ),
         (
             "4.4.1",
             r"timed? ?out|connection (?:refused|reset|dropped|lost)|temporar|try again|will retry|"
-            r"still being retried|greylist|delayed|deferred|no route to host|not yet been delivered",
+            r"still being retried|greylist|delayed|deferred|no route to host|"
+            r"not yet been delivered",
         ),
         ("5.2.1", r"disabled|suspended|inactive|deactivated|not accepting|unavailable"),
         ("5.3.4", r"too (?:large|big)|size (?:limit )?exceed|exceeds (?:the )?(?:maximum )?size"),
@@ -164,7 +188,7 @@ def read_bounce(message: Message, text: str) -> Bounce | None:
         return complaint
     report = next((part for part in parts if _type(part).endswith("delivery-status")), None)
     subject = header(message, "Subject")
-    if report is not None and not _is_reply(message, parts):
+    if report is not None and not _is_reply(message):
         told = list(_reported(report, text))
         if told:
             return _bounce(told, _original_id(parts, text))
@@ -223,12 +247,12 @@ def _parts(message: Message) -> Iterator[Message]:
     while waiting:
         part = waiting.pop(0)
         if part.get_content_maintype() == "multipart" and part.is_multipart():
-            waiting[:0] = part.get_payload()  # type: ignore[arg-type]
+            waiting[:0] = cast(list[Message], part.get_payload())
         else:
             yield part
 
 
-def _is_reply(message: Message, parts: Sequence[Message]) -> bool:
+def _is_reply(message: Message) -> bool:
     """A person's answer with a report attached to it."""
     return (
         message.get_content_subtype() != "report"
@@ -252,7 +276,9 @@ def _complaint(message: Message, parts: Sequence[Message]) -> Bounce | None:
     fields = _fields(report) if report is not None else {}
     told = [
         Bounced(one.email, "", "complaint", fields.get("feedback-type", "abuse"), "reputation")
-        for one in addresses(fields.get("original-rcpt-to") or fields.get("removal-recipient") or "")
+        for one in addresses(
+            fields.get("original-rcpt-to") or fields.get("removal-recipient") or ""
+        )
         if one.email
     ]
     return Bounce(tuple(told), _original_id(parts, ""), "reputation")
@@ -317,7 +343,8 @@ def _from_daemon(message: Message) -> bool:
 def _null_path(message: Message) -> bool:
     paths = [one.strip().lower() for one in headers(message, "Return-Path")]
     return any(
-        one in {"<>", ""} or "mailer-daemon" in one or one.startswith("<postmaster@") for one in paths[:1]
+        one in {"<>", ""} or "mailer-daemon" in one or one.startswith("<postmaster@")
+        for one in paths[:1]
     )
 
 
@@ -339,7 +366,11 @@ def _is_bounce(
         return _sendmail_says(text)
     if reported:
         return daemon or null_path or by_subject
-    if daemon and submitted.startswith("auto-replied") and not (by_subject and tells and _knows_which(text, parts, message)):
+    if (
+        daemon
+        and submitted.startswith("auto-replied")
+        and not (by_subject and tells and _knows_which(text, parts, message))
+    ):
         return False
     if daemon:
         return tells or by_subject or returns
@@ -348,7 +379,9 @@ def _is_bounce(
     machine = _says_machine(message)
     if by_subject and tells:
         return machine or returns or _sendmail_says(text) or bool(_original_in(text))
-    return _sendmail_says(text) and (machine or returns or bool(_original_in(text)))
+    return (_sendmail_says(text) or (returns and tells)) and (
+        machine or returns or bool(_original_in(text))
+    )
 
 
 def _says_machine(message: Message) -> bool:
@@ -356,19 +389,23 @@ def _says_machine(message: Message) -> bool:
         message.get("Auto-Submitted", "no").lower() != "no"
         or message.get("X-Autoreply")
         or str(message.get("Precedence", "")).lower() in {"bulk", "junk"}
-        or re.search(r"admin|no-?reply|daemon|robot|mailer|smtp|notification", header(message, "From"), re.I)
+        or re.search(
+            r"admin|no-?reply|daemon|robot|mailer|smtp|notification", header(message, "From"), re.I
+        )
     )
 
 
 _TRANSCRIPT = re.compile(
     r"transcript of (?:the )?session follows|the following addresses had permanent|"
-    r"had permanent fatal errors|this is the (?:mail system|postfix program) at host|this is the qmail-send program|"
-    r"a message that you sent could not be delivered|delivery to the following recipients? (?:has |have )?(?:been )?"
+    r"had permanent fatal errors|this is the (?:mail system|postfix program) at host|"
+    r"this is the qmail-send program|"
+    r"a message that you sent (?:could|contained|has|was|using|to the)|"
+    r"delivery to the following recipients? (?:has |have )?(?:been )?"
     r"(?:failed|delayed)|this is an automatically generated delivery status|"
     r"i'm afraid i wasn't able to deliver|diagnostic information for administrators|"
     r"your message (?:wasn't|couldn't be|cannot be|could not be|did not) (?:delivered|reach)|"
     r"this message was created automatically by (?:the )?mail (?:delivery )?(?:software|system)|"
-    r"\"notificationType\"\s*:\s*\"(?:Bounce|Complaint|Delivery)\"|"
+    r"notificationType\W{1,12}(?:Bounce|Complaint|Delivery)\W|"
     r"following (?:message|recipient|address).{0,60}(?:could not|undeliver|not be|fail)|"
     r"sorry, (?:we were|i was|i wasn't) (?:un)?able to|"
     r"(?:message|mail|e-?mail).{0,80}(?:could not be|was not|were not|cannot be|undeliverable)",
@@ -401,7 +438,9 @@ def _knows_which(text: str, parts: Sequence[Message], message: Message) -> bool:
 def _above_original(text: str) -> tuple[str, str]:
     """What the server says, and the mail that it gives back below."""
     text = text[:LOOKED_AT]
-    starts = [found.start() for found in (_ORIGINAL.search(text), _HEADER_BLOCK.search(text)) if found]
+    starts = [
+        found.start() for found in (_ORIGINAL.search(text), _HEADER_BLOCK.search(text)) if found
+    ]
     cut = min(starts, default=len(text))
     return (text[:cut], text[cut:]) if cut > 40 else (text, "")
 
@@ -416,7 +455,7 @@ def _guessed(message: Message, subject: str, text: str) -> list[Bounced]:
     }
     named = [
         one.email for value in headers(message, "X-Failed-Recipients") for one in addresses(value)
-    ] or [found for found in _EMAIL.findall(f"{subject}\n{top}")]
+    ] or _EMAIL.findall(f"{subject}\n{top}")
     if not named and (to := re.search(r"^[> ]*To:.*", below, re.IGNORECASE | re.MULTILINE)):
         named = _EMAIL.findall(to[0])
     kept = [
@@ -433,7 +472,11 @@ def _guess(address: str, top: str, subject: str) -> Bounced:
     code = _surest(found[1] if found else "", said) or _means(top) or _means(subject)
     if not code and (reply := _REPLY_CODE.search(top)):
         code = f"{reply[1][0]}.0.0"
-    waits = re.search(r"delay|deferred|still being retried|not yet been delivered|warning:|\(delay\)", subject, re.I)
+    waits = re.search(
+        r"delay|deferred|still being retried|not yet been delivered|warning:|\(delay\)",
+        subject,
+        re.I,
+    )
     action = "delayed" if waits or code.startswith("4.") else "failed"
     return Bounced(
         address, code, action, said[:LONGEST_DIAGNOSTIC], kind_of(code, f"{said} {subject}", action)
@@ -456,13 +499,20 @@ def _original_id(parts: Sequence[Message], text: str) -> str | None:
         kind = _type(part)
         if kind in {"message/rfc822", "message/global"} and isinstance(part.get_payload(), list):
             inner = part.get_payload(0)
-            if isinstance(inner, Message) and (ids := message_ids(str(inner.get("Message-ID", "")))):
+            if isinstance(inner, Message) and (
+                ids := message_ids(str(inner.get("Message-ID", "")))
+            ):
                 return ids[0]
-        if kind in {"text/rfc822-headers", "message/rfc822", "message/global-headers", "message/rfc822-headers"}:
+        if kind in {
+            "text/rfc822-headers",
+            "message/rfc822",
+            "message/global-headers",
+            "message/rfc822-headers",
+        }:
             try:
                 raw = part.get_payload(decode=True) or str(part).encode("utf-8", "replace")
             except Exception:  # the words of the bounce may still tell
-                continue
+                raw = None
             if isinstance(raw, bytes) and (
                 found := _ID_LINE.search(raw[:LOOKED_AT].decode("latin-1"))
             ):

@@ -59,7 +59,11 @@ def decode(data: bytes, charset: str | None) -> tuple[str, bool]:
     if _MEANT.get(named, named) == "cp1252" and (text := _strictly(data, "utf-8")) is not None:
         return text, True  # UTF-8 under its old name: Latin letters never fall together like that
     for name in (_MEANT.get(named, named), *_SECOND.get(named, ())):
-        if name and name not in {"ascii", "us-ascii"} and (text := _strictly(data, name)) is not None:
+        if (
+            name
+            and name not in {"ascii", "us-ascii"}
+            and (text := _strictly(data, name)) is not None
+        ):
             return text, True
     if (text := _strictly(data, "ascii")) is not None and "\x1b$" not in text:
         return text, True

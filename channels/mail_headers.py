@@ -109,7 +109,7 @@ def addresses(value: str) -> list[Address]:
         name, email = words(name).strip("\"' "), words(email).strip("<> ").replace(" ", "")
         if "@" not in email.strip("@"):
             # Without an @ it is a name, or a name with the address inside.
-            name, email = " ".join(filter(None, (name, email))), ""
+            name, email = name or email, ""
             if inner := _ADDRESS.search(name):
                 name, email = name.replace(inner[0], "").strip(" <>\"'"), inner[0]
         if name or email:
@@ -125,7 +125,7 @@ def addresses(value: str) -> list[Address]:
 def _pairs(value: str) -> Iterator[tuple[str, str]]:
     # Newer Pythons answer a doubtful header with nothing at all unless told not to.
     try:
-        pairs = getaddresses([value], strict=False)  # type: ignore[call-arg]
+        pairs = getaddresses([value], strict=False)
     except TypeError:
         pairs = getaddresses([value])
     yield from pairs

@@ -42,7 +42,8 @@ _DATE = re.compile(
 _EMAIL = re.compile(r"[^\s<>()\[\]]+@[^\s<>()\[\]]+\.[^\s<>()\[\]]+")
 _LEADS = re.compile(
     r"^[\W_]*(?:(?:On|At|Le|Am|El|Em|Il|Den|Op|Dne|Dnia|W dniu|Pe|På|Vào|Στις|El dia|"
-    r"(?:mon|tue|wed|thu|fri|sat|sun|lun|mar|mer|jeu|ven|sam|dim|dom)[^\W\d_]*)\b|\d|[^\W\d_]+,? \d)",
+    r"(?:mon|tue|wed|thu|fri|sat|sun|lun|mar|mer|jeu|ven|sam|dim|dom)[^\W\d_]*)\b|\d|"
+    r"[^\W\d_]+,? \d)",
     re.IGNORECASE,
 )
 _DATED_NAME = re.compile(
@@ -66,7 +67,9 @@ _NAMES = {
     "reply-to": "reply-to|reply to|antwort an|répondre à|responder a|rispondi a|antwoord aan|"
     "svara till|svar til|odpowiedz do|importance|priority|attachments|organization",
 }
-_NAMED_LINE = re.compile(r"^[>\s]*[*_]{0,2}([^\W\d_][^:：*<>@]{0,28}?)[*_]{0,2}\s?[:：][*_]{0,2}\s*(.*)$")
+_NAMED_LINE = re.compile(
+    r"^[>\s]*[*_]{0,2}([^\W\d_][^:：*<>@]{0,28}?)[*_]{0,2}\s?[:：][*_]{0,2}\s*(.*)$"
+)
 _WHAT = {name: what for what, names in _NAMES.items() for name in names.split("|")}
 
 _ORIGINAL = re.compile(
@@ -91,7 +94,8 @@ _RULE = re.compile(r"^[\s>*]*(?:[-_=*~#+–—]\s?){3,}\s*$")
 _SIGNATURE = re.compile(r"^\s{0,3}(?:--|—|–)\s*$")
 
 _DEVICE = (
-    r"sent (?:from|via|with|by|using|on)|get (?:\[|<)?outlook|envoy[ée] (?:de|depuis|avec|par|à partir)|"
+    r"sent (?:from|via|with|by|using|on)|"
+    r"get (?:\[|<)?outlook|envoy[ée] (?:de|depuis|avec|par|à partir)|"
     r"enviado (?:desde|con|por|a partir)|enviad[oa] d[oe]|inviato da[l]?|von mein(?:em|er)|"
     r"gesendet (?:von|mit)|diese nachricht wurde von meine[mr]|verzonden (?:vanaf|met|via|met)|"
     r"verstuurd vanaf|sendt fra|skickat från|lähetetty|wysłan[eo] z|отправлено (?:с|из)|"
@@ -99,14 +103,17 @@ _DEVICE = (
     r"나의 iphone|download (?:the )?(?:official )?(?:twitter|mail) app|(?:someone )?from (?:my )?"
     r"(?:mobile|iphone|ipad|phone|android)"
 )
-_SIGNED_BY_DEVICE = re.compile(rf"^[\W_]*(?:{_DEVICE})\b.{{0,90}}$|^[\W_]*(?:從我的|从我的|发自我的)", re.IGNORECASE)
+_SIGNED_BY_DEVICE = re.compile(
+    rf"^[\W_]*(?:{_DEVICE})\b.{{0,90}}$|^[\W_]*(?:從我的|从我的|发自我的)", re.IGNORECASE
+)
 _DEVICE_WORD = re.compile(
     r"\b(?:i(?:phone|pad|pod)|i?os|android|mobile?|phone|cell|samsung|galaxy|htm?c|nokia|pixel|"
     r"blackberry|outlook|mail(?:box|spring)?|yahoo!?|gmail|windows|airmail|device|tablet|laptop|"
     r"ti-\d+|alcatel|huawei|xiaomi|oneplus|motorola|moto|lg|sony|xperia|surface|mac(?:book)?|"
     r"proton ?mail|thunderbird|spark|sparrow|zoho|aol|verizon|at&t|t-mobile|smartphone|handy|"
     r"mobiltelefon|mobilgerät|telefon|teléfono|móvil|celular|appareil|portable|dispositivo|"
-    r"телефона|huawei|redmi|web ?mail|app|hey|superhuman|mimestream|mailbird|bluemail|k-9)\b|iphone|手机|手機",
+    r"телефона|huawei|redmi|web ?mail|app|hey|superhuman|mimestream|mailbird|bluemail|k-9)\b|"
+    r"iphone|手机|手機",
     re.IGNORECASE,
 )
 
@@ -201,7 +208,7 @@ def _next_words(lines: Sequence[_Line], at: int) -> int | None:
 
 
 def _end_of_quote(lines: Sequence[_Line], at: int) -> int:
-    """One past the quoted block that starts here; lines that a mail program wrapped belong to it."""
+    """One past the quoted block that starts here."""
     end = at
     while end < len(lines) and (lines[end].quoted or lines[end].blank):
         end += 1
@@ -355,7 +362,11 @@ def _what(line: str) -> tuple[str, str] | None:
 def _without_tail(lines: Sequence[_Line], dropped: Sequence[bool], end: int) -> int:
     """The end of the words without signature, device's words, rules and quotations below them."""
     first = next(
-        (at for at in range(end) if not lines[at].blank and not lines[at].quoted and not dropped[at]),
+        (
+            at
+            for at in range(end)
+            if not lines[at].blank and not lines[at].quoted and not dropped[at]
+        ),
         None,
     )
     if first is None:
@@ -382,9 +393,7 @@ def _without_tail(lines: Sequence[_Line], dropped: Sequence[bool], end: int) -> 
 def _is_device(line: str) -> bool:
     text = line.strip()
     return (
-        len(text) <= 140
-        and bool(_SIGNED_BY_DEVICE.match(text))
-        and bool(_DEVICE_WORD.search(text))
+        len(text) <= 140 and bool(_SIGNED_BY_DEVICE.match(text)) and bool(_DEVICE_WORD.search(text))
     )
 
 

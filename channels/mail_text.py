@@ -43,7 +43,8 @@ _UUENCODED = re.compile(
 _UU_LINE = re.compile(r"[\x20-\x60]{1,86}")
 
 _RTF_WORD = re.compile(
-    r"\\u(-?\d{1,6})\s?\??|\\'([0-9a-fA-F]{2})|\\([a-zA-Z]{1,32})(-?\d{1,10})?[ ]?|\\([^a-zA-Z])|([{}])"
+    r"\\u(-?\d{1,6})\s?\??|\\'([0-9a-fA-F]{2})|\\([a-zA-Z]{1,32})(-?\d{1,10})?[ ]?|"
+    r"\\([^a-zA-Z])|([{}])"
 )
 _RTF_SILENT = frozenset(
     "fonttbl colortbl stylesheet info pict object themedata datastore generator xmlnstbl "
@@ -155,7 +156,11 @@ def unflowed(text: str, *, delete_space: bool = False) -> str:
         if goes_on and delete_space:
             lines[-1] = (depth, lines[-1][1][:-1])
     return "\n".join(
-        (">" * depth + " " + words).rstrip() if depth else words if words == "-- " else words.rstrip()
+        (">" * depth + " " + words).rstrip()
+        if depth
+        else words
+        if words == "-- "
+        else words.rstrip()
         for depth, words in lines
     )
 

@@ -10,13 +10,14 @@ import hashlib
 import mimetypes
 import re
 import unicodedata
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from email import message_from_bytes
 from email.message import Message
 from email.parser import BytesHeaderParser
 from email.policy import compat32
+from typing import ParamSpec, TypeVar, cast
 
 import filetype
 import quotequail
@@ -44,7 +45,6 @@ from channels.mail_text import (
     meta_charset,
     rtf_to_text,
     take_out_files,
-    tidy,
     unflowed,
 )
 
@@ -64,6 +64,7 @@ LONGEST_SUBJECT = 254
 LONGEST_NAME = 120
 MOST_TEXT = 2_000_000
 MOST_REFERENCES = 50
+MOST_HEAD = 256 * 1024
 DEEPEST = 60
 """How deep parts may lie in parts; below, they are kept as they stand."""
 
@@ -72,11 +73,30 @@ _TRACE = re.compile(
     rb"arc-[a-z-]+|x-[^:]*|dkim-filter|errors-to|resent-[a-z-]+)\s*:",
     re.IGNORECASE,
 )
-_FORWARD = re.compile(r"^\W*(?:fwd?|wg|tr|rv|enc|doorst|vb|vs|i|пересл|転送|转发|轉寄)\s*[:：]", re.IGNORECASE)
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_NO_HEADER = re.compile(
+    rb"^(?![!-9;-~]+[ \t]*:|[ \t])[^\r\n]*\r?\n|^[!-9;-~]+[ \t]+:[^\r\n]*\r?\n", re.MULTILINE
+)
+_KNOWN = re.compile(
+    rb"^(?:from|to|subject|date|mime-version|message-id|content-type|content-transfer-encoding):",
+    re.IGNORECASE | re.MULTILINE,
+)
+_FORWARD = re.compile(
+    r"^\W*(?:fwd?|wg|tr|rv|enc|doorst|vb|vs|i|пересл|転送|转发|轉寄)\s*[:：]", re.IGNORECASE
+)
 _REPLY = re.compile(r"^\W*(?:re|aw|sv|antw|odp|ref|res|ynt|回复|回覆|返信)\s*[:：]", re.IGNORECASE)
 _PGP = re.compile(r"^-----BEGIN PGP MESSAGE-----", re.MULTILINE)
 _COMMENT = re.compile(r"\([^()]*\)")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"|?*\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
+_BOUNDARY = re.compile(
+    r"^--([^\s\"](?:[^\r\n\"]{0,90}[^\s\"])?)[ \t]*\r?\n(?:content-[a-z-]+:|\r?\n)",
+    re.MULTILINE | re.I,
+)
+_PAGE = re.compile(r"\s*<(?:!doctype|html|body|div|p)\b", re.IGNORECASE)
+_BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
+_PADDED = re.compile(r"[A-Za-z0-9+/]=?=")
 _CID = re.compile(r"cid:([^\s\"'<>)]+)", re.IGNORECASE)
 _ENDINGS = {
     "image/jpeg": ".jpg",
@@ -184,7 +204,6 @@ def read_mail(raw: bytes, *, own_domains: Collection[str] = ()) -> Mail:
         unreadable=reading.unreadable or ("pgp" if _PGP.search(text[:MOST_TEXT]) else None),
     )
     bounce = _try(problems, "The bounce", read_bounce, message, text)
-    forwarded_from = _forwarded_from(text)
     forwarded = bool(_FORWARD.match(mail.subject)) and not _REPLY.match(mail.subject)
     fresh, elided = _try(problems, "The quotations", split_reply, text) or (text, "")
     return replace(
@@ -192,7 +211,7 @@ def read_mail(raw: bytes, *, own_domains: Collection[str] = ()) -> Mail:
         automatic=OWN if mail.is_own else BOUNCE if bounce else mail.automatic,
         bounce=bounce,
         forwarded=forwarded,
-        forwarded_from=forwarded_from if forwarded else None,
+        forwarded_from=_forwarded_from(text) if forwarded else None,
         fresh=fresh,
         elided=elided,
         problems=tuple(dict.fromkeys(problems)),
@@ -246,23 +265,39 @@ def dmarc_passed(mail: Mail, authserv_id: str) -> bool:
     return bool(domain) and (about is None or about[1].rpartition("@")[2].lower() == domain)
 
 
-def _try(problems: list[str], what: str, do, *given):  # type: ignore[no-untyped-def]
+def _try(
+    problems: list[str], what: str, do: Callable[P, T], *given: P.args, **named: P.kwargs
+) -> T | None:
     """What `do` answers; None and a problem when it cannot."""
     try:
-        return do(*given)
+        return do(*given, **named)
     except Exception as error:  # one thing that cannot be read takes nothing else with it
         problems.append(f"{what} could not be read ({type(error).__name__}).")
         return None
 
 
 def _without_envelope(raw: bytes) -> bytes:
-    """The mail without blank lines and the `From ` line that mailboxes put above it."""
+    """The mail without what stands above and between its headers and is none."""
     raw = raw.removeprefix(b"\xef\xbb\xbf").lstrip(b"\r\n")
     while raw[:5] in {b"From ", b">From"} and b"\n" in raw[:2000]:
         raw = raw.partition(b"\n")[2]
     if b"\n" not in raw[:65536] and b"\r" in raw[:65536]:
-        return raw.replace(b"\r", b"\n")
+        raw = raw.replace(b"\r", b"\n")
+    # A line that is no header would make a body of all that follow it.
+    head = raw[: end + 1] if 0 < (end := min(_blank_lines(raw))) < MOST_HEAD else b""
+    for _ in range(20):
+        at = next(
+            (one for one in _NO_HEADER.finditer(head) if _KNOWN.search(head, one.end())), None
+        )
+        if at is None:
+            break
+        raw, head = raw[: at.start()] + raw[at.end() :], head[: at.start()] + head[at.end() :]
     return raw
+
+
+def _blank_lines(raw: bytes) -> list[int]:
+    found = [raw.find(blank, 0, MOST_HEAD) for blank in (b"\n\n", b"\n\r\n")]
+    return [one for one in found if one >= 0] or [len(raw)]
 
 
 def _from_headers(
@@ -272,9 +307,7 @@ def _from_headers(
     subject = plain(header(message, "Subject"))
     in_reply_to = next(iter(message_ids(str(message.get("In-Reply-To", "")))), None)
     references = [
-        one
-        for value in headers(message, "References")
-        for one in reversed(message_ids(value))
+        one for value in headers(message, "References") for one in reversed(message_ids(value))
     ]
     machine = _try(problems, "What sort of mail it is", automatic, message, sender, subject)
     return Mail(
@@ -371,15 +404,33 @@ class _Reading:
         if depth > DEEPEST:
             self._problems.append("Parts lie too deep inside each other.")
             return
-        if part.get_content_maintype() == "multipart" and part.is_multipart():
-            self._multipart(part, kind, body, depth, first, within)
-            return
+        if part.get_content_maintype() == "multipart":
+            if not part.is_multipart():
+                part = self._salvaged(part)
+                kind = part.get_content_type()
+            if part.is_multipart():
+                self._multipart(part, kind, body, depth, first, within)
+                return
         _try(self._problems, "A part", self._leaf, part, kind, body, first, within)
+
+    def _salvaged(self, part: Message) -> Message:
+        """Parts whose boundary is not the one that was promised; else its bytes as text."""
+        self._problems.append("Its parts are not parted as it says.")
+        written = str(part.get_payload())
+        found = _BOUNDARY.search(written)
+        subtype = part.get_content_subtype() if found else "plain"
+        head = (
+            f'Content-Type: multipart/{subtype}; boundary="{found[1]}"'
+            if found
+            else ("Content-Type: text/html" if _PAGE.match(written) else "Content-Type: text/plain")
+        )
+        mended = f"{head}\n\n{written}".encode("utf-8", "surrogateescape")
+        return message_from_bytes(mended, policy=TOLERANT)
 
     def _multipart(
         self, part: Message, kind: str, body: _Body | None, depth: int, first: bool, within: str
     ) -> None:
-        inside: Sequence[Message] = part.get_payload()  # type: ignore[assignment]
+        inside = cast(list[Message], part.get_payload())
         subtype = kind.partition("/")[2]
         if subtype == "encrypted":
             self.unreadable = "pgp"
@@ -396,9 +447,7 @@ class _Reading:
                 within=subtype,
             )
 
-    def _leaf(
-        self, part: Message, kind: str, body: _Body | None, first: bool, within: str
-    ) -> None:
+    def _leaf(self, part: Message, kind: str, body: _Body | None, first: bool, within: str) -> None:
         if part.get_content_maintype() == "message" and isinstance(part.get_payload(), list):
             self._mail_inside(part, kind)
             return
@@ -412,8 +461,15 @@ class _Reading:
                 return
         is_text = kind in {"text/plain", "text/html", "text/enriched", "text/richtext"}
         is_first_named = first and within not in {"related"} and not disposition
-        if is_text and disposition != "attachment" and (
-            not name or is_first_named or (disposition == "inline" and first) or within == "alternative"
+        if (
+            is_text
+            and disposition != "attachment"
+            and (
+                not name
+                or is_first_named
+                or (disposition == "inline" and first)
+                or within == "alternative"
+            )
         ):
             self._text(part, kind, data, body)
             return
@@ -426,6 +482,8 @@ class _Reading:
         )
 
     def _bytes(self, part: Message) -> bytes:
+        if str(part.get("Content-Transfer-Encoding", "")).strip().lower() == "base64":
+            self._mend_base64(part)
         try:
             data = part.get_payload(decode=True)
         except Exception:
@@ -436,6 +494,20 @@ class _Reading:
             self._problems.append("A part is not in the encoding that it names.")
         return data
 
+    def _mend_base64(self, part: Message) -> None:
+        payload = part.get_payload()
+        if not isinstance(payload, str):
+            return
+        head = payload.lstrip()[:400]
+        if head and len(_BASE64.sub("", head)) > len(head) // 9:
+            # It says so, and is none.
+            self._problems.append("A part is not in the encoding that it names.")
+            del part["Content-Transfer-Encoding"]
+        elif (end := _PADDED.search(payload)) and _BASE64.sub("", payload[end.end() :]):
+            part.set_payload(payload[: end.end()])  # what a list wrote below it
+        elif end and re.search(r"\S[ \t]\S|^\s*\w{1,20}\s*$", payload[end.end() :]):
+            part.set_payload(payload[: end.end()])
+
     def _text(self, part: Message, kind: str, data: bytes, body: _Body | None) -> None:
         charset = _parameter(part, "charset")
         if kind == "text/html":
@@ -444,13 +516,17 @@ class _Reading:
         if not is_whole:
             self._problems.append("Some letters of the text could not be read.")
         text = plain(text)
+        is_rich = kind in {"text/enriched", "text/richtext"}
+        if is_rich and any(one.text().strip() for one in self._bodies):
+            self._attach(_name(part), kind, data)
+            return
         if body is None:
             body = _Body()
             self._bodies.append(body)
         if kind == "text/html":
             body.html.append(text)
             return
-        if kind in {"text/enriched", "text/richtext"}:
+        if is_rich:
             text = html_to_text(text.replace("\n\n", "<br>"))
         if (_parameter(part, "format") or "").lower() == "flowed":
             text = unflowed(text, delete_space=(_parameter(part, "delsp") or "").lower() == "yes")
@@ -460,7 +536,11 @@ class _Reading:
         body.plain.append(text)
 
     def _mail_inside(self, part: Message, kind: str) -> None:
-        if kind in {"message/delivery-status", "message/feedback-report", "message/disposition-notification"}:
+        if kind in {
+            "message/delivery-status",
+            "message/feedback-report",
+            "message/disposition-notification",
+        }:
             name = _name(part) or f"{kind.partition('/')[2]}.txt"
             self._attach(name, "text/plain", _written(part))
             return
@@ -497,7 +577,13 @@ class _Reading:
         return True
 
     def _attach(
-        self, name: str, kind: str, data: bytes, *, inline: bool = False, content_id: str | None = None
+        self,
+        name: str,
+        kind: str,
+        data: bytes,
+        *,
+        inline: bool = False,
+        content_id: str | None = None,
     ) -> None:
         self.attachments.append(Attachment(name, _sniffed(data, kind), data, inline, content_id))
 
@@ -507,7 +593,9 @@ def _tnef_text(opened: TNEF, body: _Body) -> None:
         if told:
             into.append(plain(decoded(told, None) if isinstance(told, bytes) else str(told)))
     if not body.plain and not body.html and (rtf := opened.rtfbody):
-        body.plain.append(rtf_to_text(rtf.decode("latin-1") if isinstance(rtf, bytes) else str(rtf)))
+        body.plain.append(
+            rtf_to_text(rtf.decode("latin-1") if isinstance(rtf, bytes) else str(rtf))
+        )
 
 
 def _written(message: Message) -> bytes:
@@ -542,7 +630,9 @@ def _sniffed(data: bytes, said: str) -> str:
         return str(found)
     if said.startswith(("image/", "video/", "audio/")) and said != "image/svg+xml":
         return "application/octet-stream"  # it says so, and is none
-    return said if re.fullmatch(r"[\w.+-]{1,60}/[\w.+-]{1,100}", said) else "application/octet-stream"
+    return (
+        said if re.fullmatch(r"[\w.+-]{1,60}/[\w.+-]{1,100}", said) else "application/octet-stream"
+    )
 
 
 def _named(attachments: Sequence[Attachment], html: str) -> tuple[Attachment, ...]:
@@ -553,7 +643,9 @@ def _named(attachments: Sequence[Attachment], html: str) -> tuple[Attachment, ..
     for number, one in enumerate(attachments, 1):
         name = _safe(one.name)
         if not name.strip("."):
-            ending = _ENDINGS.get(one.media_type) or mimetypes.guess_extension(one.media_type) or ".bin"
+            ending = (
+                _ENDINGS.get(one.media_type) or mimetypes.guess_extension(one.media_type) or ".bin"
+            )
             what = "photo" if one.media_type.startswith("image/") else "attachment"
             what = "invitation" if one.media_type == "text/calendar" else what
             name = f"{what}-{number}{ending}"
@@ -570,7 +662,11 @@ def _safe(name: str) -> str:
     stem, dot, ending = name.rpartition(".")
     if len(name) > LONGEST_NAME:
         ending = ending[:16]
-        name = f"{stem[: LONGEST_NAME - len(ending) - 1]}{dot}{ending}" if stem else name[:LONGEST_NAME]
+        name = (
+            f"{stem[: LONGEST_NAME - len(ending) - 1]}{dot}{ending}"
+            if stem
+            else name[:LONGEST_NAME]
+        )
     return name.lstrip(".") if name.strip(".") else ""
 
 

@@ -418,9 +418,7 @@ def add_user(
 
 
 def _go(work: Coroutine[Any, Any, int | None]) -> int:
-    import uvloop
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(work) or 0
+    return asyncio.run(work) or 0
 
 
 def _trouble(sentence: str, code: int = 2) -> int:
