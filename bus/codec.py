@@ -41,6 +41,7 @@ def decode(data: bytes, tag: str) -> Fact:
 
 def subject_of(fact: Fact) -> str:
     """Where a fact is told; a channel or a durable stands at the end where the subject has one."""
-    channel = getattr(fact, "channel", None) if fact.subject == "complaint.received" else None
+    told_by_channels = fact.subject in ("complaint.received", "complaint.set_aside")
+    channel = getattr(fact, "channel", None) if told_by_channels else None
     durable = getattr(fact, "durable", None) if fact.subject == "dead" else None
     return ".".join(part for part in (fact.subject, channel, durable) if part)

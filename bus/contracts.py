@@ -47,6 +47,10 @@ class Contact(Part):
     email: str | None = None
     phone: str | None = None
     """In E.164, as `+18165550123`, where it could be read as a number; else as it was given."""
+    email_works: bool = True
+    """False once mail to it has bounced for good; any mail from it clears that."""
+    texts: bool = False
+    """Whether they write to us by text message and have not opted out: then we may text them."""
 
 
 class Person(Part):
@@ -57,6 +61,40 @@ class Person(Part):
     name: str
     email: str
     phone: str | None = None
+    texts: bool = False
+    """Whether they want their assignments as text messages, too."""
+
+
+class Follows(Part):
+    """Hints and proofs of the case that a message belongs to; the store decides."""
+
+    notices: tuple[UUID, ...] = ()
+    """
+    Notices of ours that it answers, nearest first: proven by a token that we signed
+    (`bus.identity.notice_token`), not only named.
+    """
+    message_ids: tuple[str, ...] = ()
+    """Message-IDs that it answers, nearest first, without brackets; perhaps of residents' mails."""
+    message_id: str | None = None
+    """Its own Message-ID, under which later mails may name it."""
+    conversation: str | None = None
+    """Our phone number, in E.164: texts from one phone to it are one conversation."""
+    fresh: str | None = None
+    """What is new in a reply; the `text` beside it holds everything."""
+    mentions: str | None = None
+    """A reference that stands in the subject. Anyone can write one: it grants nothing."""
+
+
+class ContactMark(Part):
+    """What we have learned about a way to reach somebody."""
+
+    medium: str
+    """`email` or `sms`."""
+    address: str
+    """An email address in lower case, or a number in E.164."""
+    state: str
+    """`bad`, `soft` (failed for now), `stopped` (they asked for no more), `works`."""
+    reason: str
 
 
 # ── what residents tell us ──────────────────────────────────────────────────────────────────────
@@ -91,6 +129,32 @@ class ComplaintReceived(Fact):
     """The sign-in name of the staff member who wrote it down for a caller."""
     original: FileRef | None = None
     attachments: tuple[FileRef, ...] = ()
+    follows: Follows | None = None
+    """None: it can only be the beginning of something."""
+    answer: bool = True
+    """False: whoever sent it asked for no automatic answer (`X-Auto-Response-Suppress`)."""
+
+
+class MessageSetAside(Fact):
+    """
+    A message from outside that opens no case, and why: an automatic reply, a bounce, a STOP, mail
+    that cannot be read. `message_id` is what `bus.identity.complaint_id` gives, as for a complaint.
+    """
+
+    tag = "complaint.set_aside.v1"
+    subject = "complaint.set_aside"  # told on `complaint.set_aside.<channel>`
+
+    channel: str
+    external_id: str
+    outcome: str
+    """`ignored` or `quarantined`: where it goes in the ledger."""
+    reason: str
+    """For operators, in words; names no person."""
+    original: FileRef | None = None
+    follows: Follows | None = None
+    """The case that gets to know of it, if one does."""
+    mark: ContactMark | None = None
+    """What it taught us about an address or a number."""
 
 
 class Alternative(Part):
@@ -111,6 +175,8 @@ class ComplaintRouted(Fact):
     confidence: float | None = None
     """The calibrated probability of `problem_type`, 0 to 1."""
     alternatives: tuple[Alternative, ...] = ()
+    amended: bool = False
+    """True: it was looked at again because more was told of it."""
     address: str | None = None
     lat: float | None = None
     lon: float | None = None
@@ -158,6 +224,9 @@ class CaseOpened(CaseFact):
     tag = "case.opened.v1"
     subject = "case.opened"
 
+    answer: bool = True
+    """False: its reporter gets no receipt; they wanted none, or had many."""
+
 
 class CaseAssigned(CaseFact):
     """The case lies on somebody's desk: `case.assignee`, or a department's without a person."""
@@ -179,6 +248,59 @@ class CaseNoted(CaseFact):
     """The author's name as staff know it; never shown to the public."""
 
 
+class CaseFollowed(CaseFact):
+    """The resident, or somebody who answered our mail to them, told more about the case."""
+
+    tag = "case.followed.v1"
+    subject = "case.followed"
+
+    complaint_id: UUID
+    """The message that told it."""
+    text: str
+    verified: bool
+    """False: it came from an address or number to which we had not written."""
+    attachments: tuple[FileRef, ...] = ()
+
+
+class CaseAmended(CaseFact):
+    """Words or a place joined the case: the router looks at it again."""
+
+    tag = "case.amended.v1"
+    subject = "case.amended"
+
+
+class CaseIncomplete(CaseFact):
+    """The case lacks something that only the resident knows; they are asked once."""
+
+    tag = "case.incomplete.v1"
+    subject = "case.incomplete"
+
+    missing: str
+    """`place`."""
+
+
+class CaseChoice(Part):
+    case_id: UUID
+    reference: str
+    words: str
+    """How the resident would recognise it: the beginning of what they wrote."""
+
+
+class ChoiceAsked(Fact):
+    """A text could belong to more than one case: its sender is asked which."""
+
+    tag = "case.choice_asked.v1"
+    subject = "case.choice_asked"
+
+    complaint_id: UUID
+    """The message that waits for the answer."""
+    reference: str
+    language: str = "en"
+    reporter: Contact
+    choices: tuple[CaseChoice, ...]
+    """Numbered from 1; the number after the last one means a new report."""
+
+
 class CaseClosed(CaseFact):
     tag = "case.closed.v1"
     subject = "case.closed"
@@ -196,6 +318,7 @@ class CaseReopened(CaseFact):
 
     reason: str
     reopened_by: str
+    """Empty: the resident, who wrote again."""
 
 
 # ── what we send ────────────────────────────────────────────────────────────────────────────────
@@ -210,7 +333,7 @@ class NoticeQueued(Fact):
     case_id: UUID
     reference: str
     notice: str
-    """Which template: `receipt`, `assignment`, `closure_resident`, `closure_staff`."""
+    """Which template: `receipt`, `assignment`, `closure_resident`, …"""
     medium: str
     """`email` or `sms`."""
     recipient: str
@@ -228,7 +351,7 @@ class NoticeOutcome(Fact):
     case_id: UUID
     medium: str
     sender: str
-    """What carried it: `smtp`, `mailbox`."""
+    """What carried it: `smtp`, `mailbox`, `twilio`."""
 
 
 class NoticeSent(NoticeOutcome):
@@ -236,6 +359,15 @@ class NoticeSent(NoticeOutcome):
 
     tag = "notice.sent.v1"
     subject = "notice.sent"
+
+    provider_id: str | None = None
+
+
+class NoticeDelivered(NoticeOutcome):
+    """It reached the phone, or the mailbox, as the provider tells us."""
+
+    tag = "notice.delivered.v1"
+    subject = "notice.delivered"
 
     provider_id: str | None = None
 
@@ -295,13 +427,19 @@ class DeadLetter(Fact):
 CONTRACTS: tuple[type[Fact], ...] = (
     ComplaintReceived,
     ComplaintRouted,
+    MessageSetAside,
     CaseOpened,
     CaseAssigned,
     CaseNoted,
+    CaseFollowed,
+    CaseAmended,
+    CaseIncomplete,
+    ChoiceAsked,
     CaseClosed,
     CaseReopened,
     NoticeQueued,
     NoticeSent,
+    NoticeDelivered,
     NoticeUnknown,
     NoticeFailed,
     NoticeWithheld,

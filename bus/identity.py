@@ -5,6 +5,7 @@ Both are functions of what the channel knows, so that a complaint told twice is 
 complaint with the same reference.
 """
 
+import base64
 import hashlib
 import hmac
 import re
@@ -52,6 +53,33 @@ def read_reference(typed: str) -> str | None:
     if len(letters) != _LETTERS + 1 or any(letter not in _VALUE for letter in letters):
         return None
     return _grouped(letters) if _check_letter(letters[:-1]) == letters[-1] else None
+
+
+def notice_token(secret: bytes, notice: UUID) -> str:
+    """
+    What proves that a mail answers a notice of ours: 39 letters and digits in lower case, for the
+    reply address, the bounce address and the Message-ID of that notice.
+    """
+    return base64.b32encode(notice.bytes + _seal(secret, notice)).decode().rstrip("=").lower()
+
+
+def read_notice_token(secret: bytes, token: str) -> UUID | None:
+    """The notice that a token was signed for; None if it was not, whatever it looks like."""
+    try:
+        told = base64.b32decode(token.upper() + "=" * (-len(token) % 8))
+    except ValueError:
+        return None
+    if len(told) != 16 + _SEAL:
+        return None
+    notice = UUID(bytes=told[:16])
+    return notice if hmac.compare_digest(told[16:], _seal(secret, notice)) else None
+
+
+_SEAL = 8  # bytes
+
+
+def _seal(secret: bytes, notice: UUID) -> bytes:
+    return hmac.digest(secret, b"notice" + notice.bytes, hashlib.sha256)[:_SEAL]
 
 
 def _check_letter(letters: str) -> str:

@@ -68,7 +68,7 @@ def stream_config(stream: Stream, replicas: int) -> StreamConfig:
 
 def subjects_heard(contracts: tuple[type[Fact], ...]) -> list[str]:
     """The subjects on which these facts are told."""
-    open_ended = {"complaint.received", "dead"}
+    open_ended = {"complaint.received", "complaint.set_aside", "dead"}
     return [
         f"{contract.subject}.>" if contract.subject in open_ended else contract.subject
         for contract in contracts

@@ -10,7 +10,15 @@ from uuid import UUID
 
 import structlog
 
-from bus.contracts import Alternative, ComplaintReceived, ComplaintRouted, Fact, Person
+from bus.contracts import (
+    Alternative,
+    CaseAmended,
+    CaseSummary,
+    ComplaintReceived,
+    ComplaintRouted,
+    Fact,
+    Person,
+)
 from bus.identity import fact_id
 from bus.publish import Tell
 from bus.worker import Listener
@@ -171,15 +179,55 @@ def listeners(router: Router, tell: Tell) -> list[Listener]:
             routed = await asyncio.to_thread(router.route, complaints, at=now)
         await tell(routed)
 
+    async def look_again(facts: Sequence[Fact]) -> None:
+        # Many words may have joined one case since: only how it stands last matters.
+        last = {fact.case.case_id: fact for fact in facts if isinstance(fact, CaseAmended)}
+        told = await asyncio.to_thread(
+            router.route,
+            [_as_told(fact.case) for fact in last.values()],
+            at=datetime.now(UTC),
+        )
+        await tell(
+            [
+                routed.model_copy(
+                    update={"message_id": routed_id(fact.message_id), "amended": True}
+                )
+                for routed, fact in zip(told, last.values(), strict=True)
+            ]
+        )
+
     return [
+        Listener(
+            durable="router_case_amended",
+            stream="CASES",
+            contracts=(CaseAmended,),
+            handle=look_again,
+        ),
         Listener(
             durable="router_complaint_received",
             stream="COMPLAINTS",
             contracts=(ComplaintReceived,),
             handle=answer,
             linger=0.02,
-        )
+        ),
     ]
+
+
+def _as_told(case: CaseSummary) -> ComplaintReceived:
+    """The case as if its resident had said all of it at once."""
+    return ComplaintReceived(
+        message_id=case.case_id,
+        occurred_at=case.opened_at,
+        channel=case.channel,
+        external_id="",
+        reference=case.reference,
+        text=case.text,
+        language=case.language,
+        address=case.address,
+        lat=case.lat,
+        lon=case.lon,
+        reporter=case.reporter,
+    )
 
 
 def _alternative(problem_type: str, probability: float) -> Alternative:

@@ -74,6 +74,10 @@ class Case:
     attachments: tuple[FileRef, ...]
     original: FileRef | None
     """The message as it came, untouched."""
+    place_asked: bool = False
+    """Whether the resident was asked where it is."""
+    goes_on_from: UUID | None = None
+    """The closed case that this one goes on from."""
 
 
 # What an account says of a person is newer than what the router said when it chose them.
@@ -86,6 +90,16 @@ SELECT_CASE = """
            coalesce(a.phone, c.assignee_phone) AS assignee_phone,
            c.address, c.lat, c.lon, c.place_source,
            c.reporter_name, c.reporter_email, c.reporter_phone, c.entered_by,
+           NOT EXISTS (
+               SELECT FROM contact_marks m
+               WHERE m.medium = 'email' AND m.address = lower(c.reporter_email) AND m.state = 'bad'
+           ) AS email_works,
+           c.reporter_texts AND NOT EXISTS (
+               SELECT FROM contact_marks m
+               WHERE m.medium = 'sms' AND m.address = c.reporter_phone
+                 AND m.state IN ('bad', 'stopped')
+           ) AS texts,
+           c.place_asked_at IS NOT NULL AS place_asked, c.goes_on_from,
            c.emergency, c.reasons, c.model,
            c.opened_at, c.routed_at, c.assigned_at, c.closed_at, c.outcome, c.closing_words,
            (
@@ -112,6 +126,12 @@ LOCKED = SELECT_CASE + " WHERE c.id = $1 FOR UPDATE OF c"
 async def by_id(conn: asyncpg.Connection, case_id: UUID) -> Case | None:
     """The case, or None."""
     row = await conn.fetchrow(BY_ID, case_id)
+    return None if row is None else _case(row)
+
+
+async def locked(conn: asyncpg.Connection, case_id: UUID) -> Case | None:
+    """The case, which nobody else can change before this transaction ends; or None."""
+    row = await conn.fetchrow(LOCKED, case_id)
     return None if row is None else _case(row)
 
 
@@ -165,10 +185,20 @@ class Note:
     text: str
     public: bool
     attachments: tuple[FileRef, ...]
+    from_outside: bool
+    """The resident told it, or somebody who answered our mail to them; `author` is empty."""
+    verified: bool
+    """False: it came from an address or number to which we had not written."""
+    sender: str | None
+    """Who signed what is not verified."""
+    original: FileRef | None
+    """Of what came from outside, the message as it came."""
 
 
 NOTES = """
     SELECT n.id, n.at, n.author, coalesce(a.name, n.author) AS author_name, n.text, n.public,
+           n.from_outside, n.verified, n.sender,
+           (SELECT l.original FROM complaints l WHERE l.id = n.id) AS original,
            (
                SELECT jsonb_agg(
                    jsonb_build_object(
@@ -190,7 +220,16 @@ NOTES = """
 async def notes(conn: asyncpg.Connection, case_id: UUID, *, public_only: bool) -> list[Note]:
     """The notes of a case, oldest first. For the public's page use `public_view`."""
     rows = await conn.fetch(NOTES, case_id, public_only)
-    return [Note(**(dict(row) | {"attachments": files_from(row["attachments"])})) for row in rows]
+    return [
+        Note(
+            **dict(row)
+            | {
+                "attachments": files_from(row["attachments"]),
+                "original": FileRef.model_validate(row["original"]) if row["original"] else None,
+            }
+        )
+        for row in rows
+    ]
 
 
 # ── what the public may see ─────────────────────────────────────────────────────────────────────
@@ -626,7 +665,11 @@ def _case(row: asyncpg.Record) -> Case:
         lon=row["lon"],
         place_source=row["place_source"],
         reporter=Contact(
-            name=row["reporter_name"], email=row["reporter_email"], phone=row["reporter_phone"]
+            name=row["reporter_name"],
+            email=row["reporter_email"],
+            phone=row["reporter_phone"],
+            email_works=row["email_works"],
+            texts=row["texts"],
         ),
         entered_by=row["entered_by"],
         emergency=row["emergency"],
@@ -640,4 +683,6 @@ def _case(row: asyncpg.Record) -> Case:
         closing_words=row["closing_words"],
         attachments=files_from(row["attachments"]),
         original=None if row["original"] is None else FileRef.model_validate(row["original"]),
+        place_asked=row["place_asked"],
+        goes_on_from=row["goes_on_from"],
     )

@@ -11,6 +11,7 @@ import asyncpg
 from bus.contracts import (
     Fact,
     FileRef,
+    NoticeDelivered,
     NoticeFailed,
     NoticeOutcome,
     NoticeQueued,
@@ -50,8 +51,9 @@ WITHHOLD = """
     ON CONFLICT (id) DO NOTHING
 """
 
-# What is known for sure wins over what is not, in whatever order it is heard: what was taken after
-# all was not a failure, and a second telling finds nothing to change.
+# What is known for sure wins over what is not, in whatever order it is heard, and a second telling
+# finds nothing to change. A mail that was taken after all was not a failure; a text that Twilio
+# took may still fail on its way.
 SETTLE = """
     UPDATE deliveries
     SET state = heard.state,
@@ -65,11 +67,13 @@ SETTLE = """
         FROM unnest(
             $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[]
         ) AS outcome (id, state, sender, provider_id, reason, at)
-        ORDER BY id, state = 'sent' DESC, at
+        ORDER BY id, state = 'delivered' DESC, (state = 'sent') = (sender <> 'twilio') DESC, at
     ) AS heard
     WHERE deliveries.id = heard.id
       AND (deliveries.state IN ('queued', 'unknown')
-           OR (deliveries.state = 'failed' AND heard.state = 'sent'))
+           OR (deliveries.state IN ('sent', 'failed') AND heard.state = 'delivered')
+           OR (deliveries.state = 'failed' AND heard.state = 'sent' AND heard.sender <> 'twilio')
+           OR (deliveries.state = 'sent' AND heard.state = 'failed' AND heard.sender = 'twilio'))
 """
 
 # One that is told late does not unsend.
@@ -157,14 +161,14 @@ async def _settle(conn: asyncpg.Connection, told: Sequence[NoticeOutcome]) -> No
             [doubt.notice_id for doubt in doubts],
             [clean(doubt.sender) for doubt in doubts],
         )
-    if ends := _once([one for one in told if isinstance(one, NoticeSent | NoticeFailed)]):
+    if ends := _once([one for one in told if isinstance(one, _FINAL)]):
         await conn.execute(
             SETTLE,
             [end.notice_id for end in ends],
-            ["sent" if isinstance(end, NoticeSent) else "failed" for end in ends],
+            [_ENDS[type(end)] for end in ends],
             [clean(end.sender) for end in ends],
             [
-                clean_or_none(end.provider_id) if isinstance(end, NoticeSent) else None
+                None if isinstance(end, NoticeFailed) else clean_or_none(end.provider_id)
                 for end in ends
             ],
             [clean(end.reason) if isinstance(end, NoticeFailed) else None for end in ends],
@@ -172,6 +176,13 @@ async def _settle(conn: asyncpg.Connection, told: Sequence[NoticeOutcome]) -> No
         )
 
 
+_ENDS: dict[type[Fact], str] = {
+    NoticeSent: "sent",
+    NoticeDelivered: "delivered",
+    NoticeFailed: "failed",
+}
+
+_FINAL = NoticeSent | NoticeDelivered | NoticeFailed
 _F = TypeVar("_F", bound=Fact)
 
 

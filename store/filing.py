@@ -1,5 +1,5 @@
 """
-What the bus tells the store about complaints: filed at once, then given the place they belong to.
+What the bus tells the store about complaints: a case at once, then the place where it belongs.
 
 Both take batches, inside the caller's transaction, and may be told anything twice.
 """
@@ -24,6 +24,7 @@ from bus.contracts import (
 from bus.errors import NotYet
 from bus.identity import fact_id, mint_reference
 from store import outbox
+from store.contacts import may_answer, reachable
 from store.model import Status
 from store.records import NewEvent, add_events, add_files, files_from
 from store.text import clean, clean_or_none, point, searchable, to_jsonb
@@ -56,19 +57,23 @@ OPEN = """
     INSERT INTO cases (
         id, reference, channel, text, language, opened_at, chosen_type,
         address, lat, lon, place_source,
-        reporter_name, reporter_email, reporter_phone, entered_by
+        reporter_name, reporter_email, reporter_phone, reporter_texts, entered_by,
+        conversation, heard_at
     )
     SELECT id, reference, channel, text, language, opened_at, chosen_type,
            address, lat, lon, place_source,
-           reporter_name, reporter_email, reporter_phone, entered_by
+           reporter_name, reporter_email, reporter_phone, reporter_texts, entered_by,
+           conversation, opened_at
     FROM unnest(
         $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[],
         $8::text[], $9::float8[], $10::float8[], $11::text[],
-        $12::text[], $13::text[], $14::text[], $15::text[]
+        $12::text[], $13::text[], $14::text[], $15::boolean[], $16::text[],
+        $17::text[]
     ) AS heard (
         id, reference, channel, text, language, opened_at, chosen_type,
         address, lat, lon, place_source,
-        reporter_name, reporter_email, reporter_phone, entered_by
+        reporter_name, reporter_email, reporter_phone, reporter_texts, entered_by,
+        conversation
     )
     ON CONFLICT (reference) DO NOTHING
     RETURNING id
@@ -81,7 +86,12 @@ ADD_WORDS = """
 """
 
 
-async def file_complaints(conn: asyncpg.Connection, heard: Sequence[ComplaintReceived]) -> None:
+async def open_cases(
+    conn: asyncpg.Connection,
+    heard: Sequence[ComplaintReceived],
+    *,
+    goes_on_from: UUID | None = None,
+) -> None:
     """
     Open a case for every complaint that has none yet.
 
@@ -113,9 +123,47 @@ async def file_complaints(conn: asyncpg.Connection, heard: Sequence[ComplaintRec
     )
     await add_files(conn, [(one.message_id, None, one.attachments) for one in fresh])
     await add_events(conn, [_opened(one, references[one.message_id]) for one in fresh])
+    await _remember_mail(conn, fresh)
+    if goes_on_from is not None:
+        await conn.execute(GO_ON, [one.message_id for one in fresh], goes_on_from)
     now = datetime.now(UTC)
-    await outbox.append(conn, [_case_opened(one, references[one.message_id], now) for one in fresh])
+    told = []
+    contacts = await reachable(conn, [one.reporter for one in fresh])
+    for one, contact in zip(fresh, contacts, strict=True):
+        answer = await _wants_answer(conn, one, contact, now)
+        told.append(_case_opened(one, references[one.message_id], now, contact, answer=answer))
+    await outbox.append(conn, told)
     log.info("complaints filed", count=len(fresh), case_ids=[str(one.message_id) for one in fresh])
+
+
+GO_ON = "UPDATE cases SET goes_on_from = $2 WHERE id = ANY ($1::uuid[])"
+
+REMEMBER_MAIL = """
+    INSERT INTO mail_ids (message_id, case_id)
+    SELECT message_id, case_id
+    FROM unnest($1::text[], $2::uuid[]) AS mail (message_id, case_id)
+    ON CONFLICT (message_id) DO NOTHING
+"""
+
+
+async def _remember_mail(conn: asyncpg.Connection, fresh: Sequence[ComplaintReceived]) -> None:
+    mails = {
+        clean(one.follows.message_id): one.message_id
+        for one in reversed(fresh)
+        if one.follows is not None and one.follows.message_id
+    }
+    if mails:
+        await conn.execute(REMEMBER_MAIL, list(mails), list(mails.values()))
+
+
+async def _wants_answer(
+    conn: asyncpg.Connection, complaint: ComplaintReceived, reporter: Contact, now: datetime
+) -> bool:
+    # Who fills in a form is a person; who writes a mail or a text may be a machine that answers.
+    if not complaint.answer or complaint.channel not in ("email", "sms"):
+        return complaint.answer
+    address = reporter.email if complaint.channel == "email" else reporter.phone
+    return bool(address) and await may_answer(conn, complaint.channel, address or "", now)
 
 
 async def _open(conn: asyncpg.Connection, fresh: Sequence[ComplaintReceived]) -> dict[UUID, str]:
@@ -156,7 +204,9 @@ def _columns(cases: Sequence[tuple[ComplaintReceived, str]]) -> Iterable[list[ob
                 clean_or_none(complaint.reporter.name),
                 clean_or_none(complaint.reporter.email),
                 clean_or_none(complaint.reporter.phone),
+                complaint.reporter.texts,
                 clean_or_none(complaint.entered_by),
+                complaint.follows.conversation if complaint.follows else None,
             )
         )
     return (list(column) for column in zip(*rows, strict=True))
@@ -193,11 +243,19 @@ def _opened(complaint: ComplaintReceived, reference: str) -> NewEvent:
     )
 
 
-def _case_opened(complaint: ComplaintReceived, reference: str, now: datetime) -> CaseOpened:
+def _case_opened(
+    complaint: ComplaintReceived,
+    reference: str,
+    now: datetime,
+    reporter: Contact,
+    *,
+    answer: bool,
+) -> CaseOpened:
     lat, lon = point(complaint.lat, complaint.lon) or (None, None)
     return CaseOpened(
         message_id=fact_id("case.opened", complaint.message_id),
         occurred_at=now,
+        answer=answer,
         case=CaseSummary(
             case_id=complaint.message_id,
             reference=reference,
@@ -209,7 +267,7 @@ def _case_opened(complaint: ComplaintReceived, reference: str, now: datetime) ->
             address=complaint.address,
             lat=lat,
             lon=lon,
-            reporter=complaint.reporter,
+            reporter=reporter,
             attachments=complaint.attachments,
         ),
     )
@@ -241,7 +299,7 @@ LOCK = """
     SELECT c.id, c.reference, c.status, c.channel, c.text, c.language, c.opened_at,
            c.problem_type, c.address, c.lat, c.lon,
            c.reporter_name, c.reporter_email, c.reporter_phone,
-           c.routed_at, c.placed_by, c.typed_by,
+           c.routed_at, c.placed_by, c.typed_by, c.department, c.assignee,
            (
                SELECT jsonb_agg(
                    jsonb_build_object(
@@ -333,11 +391,18 @@ async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted
         case = found.get(case_id)
         if case is None:
             continue
-        places = case["placed_by"] is None and case["status"] in (Status.NEW, Status.TRIAGE)
+        untouched = case["placed_by"] is None
+        # More was told of it. Who has it keeps it, unless it is clear now who else should.
+        moves_on = routed.amended and case["status"] == Status.ASSIGNED and bool(routed.department)
+        places = untouched and (case["status"] in (Status.NEW, Status.TRIAGE) or moves_on)
+        moves = (case["department"], case["assignee"]) != (
+            routed.department,
+            routed.assignee.id if routed.assignee else None,
+        )
         types = case["typed_by"] is None and case["status"] != Status.CLOSED
         rows.append(_row(routed, now, types=types, places=places))
         events.append(_routed(routed, now, kept=not places))
-        if places and routed.department:
+        if places and routed.department and moves:
             facts.append(_case_assigned(case, routed, now, types=types))
     if rows:
         await conn.execute(PLACE, *(list(column) for column in zip(*rows, strict=True)))
@@ -346,16 +411,18 @@ async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted
         log.info("complaints placed", count=len(rows), assigned=len(facts))
 
 
-IGNORED = """
+# Ignored; or it waits for its sender's answer; or it joined a case that is routed itself.
+WITHOUT_CASE = """
     SELECT id
     FROM complaints
-    WHERE id = ANY ($1::uuid[]) AND state = 'ignored'
+    WHERE id = ANY ($1::uuid[])
+      AND (state IN ('ignored', 'received') OR case_id <> id)
 """
 
 
 async def _excuse(conn: asyncpg.Connection, missing: Iterable[UUID]) -> None:
     waited_for = set(missing)
-    waited_for -= {row["id"] for row in await conn.fetch(IGNORED, list(waited_for))}
+    waited_for -= {row["id"] for row in await conn.fetch(WITHOUT_CASE, list(waited_for))}
     if waited_for:
         raise NotYet(f"{len(waited_for)} not filed yet, as {min(waited_for)}")
 

@@ -63,6 +63,19 @@ async def known(conn: asyncpg.Connection, ids: Sequence[UUID]) -> set[UUID]:
     return {row["id"] for row in await conn.fetch(KNOWN, list(ids))}
 
 
+ENDS = """
+    SELECT id, state, reason
+    FROM complaints
+    WHERE id = ANY ($1::uuid[])
+"""
+
+
+async def ends(conn: asyncpg.Connection, ids: Sequence[UUID]) -> dict[UUID, tuple[str, str | None]]:
+    """How these messages ended, as (state, reason); what the ledger lacks is left out."""
+    rows = await conn.fetch(ENDS, list(ids))
+    return {row["id"]: (row["state"], row["reason"]) for row in rows}
+
+
 @dataclass(frozen=True)
 class Entry:
     """One message in the ledger."""

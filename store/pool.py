@@ -9,6 +9,7 @@ import asyncpg
 import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
+from store.follow_settings import FollowSettings
 from store.text import to_jsonb
 
 log = structlog.stdlib.get_logger()
@@ -44,6 +45,7 @@ class Settings(BaseModel):
     dsn: str = ""
     """As `postgresql://user:password@host:5432/database`."""
     pool_size: int = Field(default=10, ge=2, le=200)
+    follow: FollowSettings = FollowSettings()
 
 
 @asynccontextmanager

@@ -10,6 +10,8 @@ from bus.contracts import (
     ComplaintRouted,
     DeadLetter,
     Fact,
+    MessageSetAside,
+    NoticeDelivered,
     NoticeFailed,
     NoticeQueued,
     NoticeSent,
@@ -20,28 +22,42 @@ from bus.errors import Refused, Unavailable
 from bus.publish import Tell
 from bus.service import Service
 from bus.worker import Listener
-from store import deliveries, filing, graves, housekeeping, outbox
+from store import asking, deliveries, filing, follow, graves, housekeeping, outbox
+from store.aside import set_aside
+from store.follow_settings import FollowSettings
 from store.pool import GONE, renew_after
 
 _ACQUIRE_SECONDS = 10.0
+RULES = FollowSettings()
 
 Effect = Callable[[asyncpg.Connection, Sequence[Fact]], Awaitable[None]]
 
 
-def listeners(pool: asyncpg.Pool) -> list[Listener]:
+def listeners(pool: asyncpg.Pool, rules: FollowSettings = RULES) -> list[Listener]:
     """What the store hears; each batch is one transaction."""
+
+    async def complaints(conn: asyncpg.Connection, told: Sequence[Fact]) -> None:
+        await _complaints(conn, told, rules)
+
     return [
         Listener(
             durable=filing.CONSUMER,
             stream="COMPLAINTS",
-            contracts=(ComplaintReceived, ComplaintRouted),
-            handle=_in_one_transaction(pool, _complaints),
+            contracts=(ComplaintReceived, ComplaintRouted, MessageSetAside),
+            handle=_in_one_transaction(pool, complaints),
             linger=0.03,
         ),
         Listener(
             durable=deliveries.CONSUMER,
             stream="NOTICES",
-            contracts=(NoticeQueued, NoticeSent, NoticeUnknown, NoticeFailed, NoticeWithheld),
+            contracts=(
+                NoticeQueued,
+                NoticeSent,
+                NoticeDelivered,
+                NoticeUnknown,
+                NoticeFailed,
+                NoticeWithheld,
+            ),
             handle=_in_one_transaction(pool, deliveries.record),
             linger=0.25,
         ),
@@ -54,8 +70,8 @@ def listeners(pool: asyncpg.Pool) -> list[Listener]:
     ]
 
 
-def services(pool: asyncpg.Pool, tell: Tell) -> list[Service]:
-    """What runs beside the listeners: the relay of the outbox, and the broom."""
+def services(pool: asyncpg.Pool, tell: Tell, rules: FollowSettings = RULES) -> list[Service]:
+    """What runs beside the listeners: the relay of the outbox, who asks back, and the broom."""
 
     async def relay(stop: asyncio.Event) -> None:
         await outbox.relay(pool, tell, stop)
@@ -63,15 +79,26 @@ def services(pool: asyncpg.Pool, tell: Tell) -> list[Service]:
     async def keep_house(stop: asyncio.Event) -> None:
         await housekeeping.keep_house(pool, stop)
 
-    return [Service("relay", relay), Service("housekeeping", keep_house)]
+    async def ask(stop: asyncio.Event) -> None:
+        await asking.keep_asking(pool, rules, stop)
+
+    return [
+        Service("relay", relay),
+        Service("asking", ask),
+        Service("housekeeping", keep_house),
+    ]
 
 
-async def _complaints(conn: asyncpg.Connection, told: Sequence[Fact]) -> None:
+async def _complaints(
+    conn: asyncpg.Connection, told: Sequence[Fact], rules: FollowSettings
+) -> None:
     # A routing can stand before its complaint in a batch that was put together from repeats.
     if received := [fact for fact in told if isinstance(fact, ComplaintReceived)]:
-        await filing.file_complaints(conn, received)
+        await follow.file_complaints(conn, received, rules)
     if routed := [fact for fact in told if isinstance(fact, ComplaintRouted)]:
         await filing.place_complaints(conn, routed)
+    if aside := [fact for fact in told if isinstance(fact, MessageSetAside)]:
+        await set_aside(conn, aside)
 
 
 async def _dead(conn: asyncpg.Connection, told: Sequence[Fact]) -> None:

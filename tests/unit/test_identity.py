@@ -1,13 +1,23 @@
 """References: short, unguessable, readable over the phone."""
 
+import re
 from uuid import UUID
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bus.identity import ALPHABET, complaint_id, mint_reference, read_reference
+from bus.identity import (
+    ALPHABET,
+    complaint_id,
+    mint_reference,
+    notice_token,
+    read_notice_token,
+    read_reference,
+)
 
 SECRET = b"a secret for tests, long enough"
+NOTICE = UUID("0f8fad5b-d9cb-469f-a165-70867728950e")
 REFERENCES = st.uuids().map(lambda id_: mint_reference(SECRET, id_))
 
 
@@ -45,3 +55,24 @@ def test_references_do_not_follow_each_other() -> None:
     first = [mint_reference(SECRET, UUID(int=number)) for number in range(2000)]
     assert len(set(first)) == 2000
     assert len({reference[:3] for reference in first}) > 1500
+
+
+def test_a_notice_token_names_its_notice_to_who_has_the_secret() -> None:
+    token = notice_token(SECRET, NOTICE)
+    assert re.fullmatch(r"[a-z2-7]{39}", token)
+    assert read_notice_token(SECRET, token) == NOTICE
+    assert read_notice_token(SECRET, token.upper()) == NOTICE  # mail servers change the case
+
+
+@given(st.integers(0, 38), st.sampled_from("abcdefghijklmnopqrstuvwxyz234567"))
+def test_a_changed_notice_token_names_nothing(place: int, letter: str) -> None:
+    token = notice_token(SECRET, NOTICE)
+    changed = token[:place] + letter + token[place + 1 :]
+    # The last letter carries bits that stand for nothing.
+    assert changed == token or place == 38 or read_notice_token(SECRET, changed) is None
+
+
+@pytest.mark.parametrize("token", ["", "a", "ä" * 39, "a" * 39, "=" * 39, "a" * 4000])
+def test_what_is_no_notice_token_names_nothing(token: str) -> None:
+    assert read_notice_token(SECRET, token) is None
+    assert read_notice_token(b"another secret", notice_token(SECRET, NOTICE)) is None

@@ -1,0 +1,76 @@
+"""What only the resident knows is asked for once, when they had time to tell it by themselves."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import structlog
+
+from bus.contracts import CaseIncomplete
+from bus.identity import fact_id
+from store import cases, outbox
+from store.follow import file_unanswered
+from store.follow_settings import FollowSettings
+from store.pool import AWAY
+from store.records import NewEvent, add_events
+
+log = structlog.stdlib.get_logger()
+
+_EVERY = 5.0  # seconds
+
+# Only what has been routed: the router may have found the place in the words.
+PLACELESS = """
+    UPDATE cases
+    SET place_asked_at = $1
+    WHERE id IN (
+        SELECT id
+        FROM cases
+        WHERE conversation IS NOT NULL AND place_asked_at IS NULL
+          AND address IS NULL AND lat IS NULL AND status <> 'closed'
+          AND routed_at IS NOT NULL AND heard_at < $2
+        ORDER BY heard_at
+        LIMIT 100
+        FOR UPDATE SKIP LOCKED
+    )
+    RETURNING id
+"""
+
+
+async def ask_for_places(conn: asyncpg.Connection, rules: FollowSettings, now: datetime) -> int:
+    """Have the senders of texts without a place asked for it; how many."""
+    async with conn.transaction():
+        rows = await conn.fetch(PLACELESS, now, now - timedelta(seconds=rules.ask_place_after))
+        for row in rows:
+            case = await cases.by_id(conn, row["id"])
+            if case is None:
+                continue
+            event = NewEvent(
+                case_id=case.id, at=now, kind="asked", by=None, public=False,
+                data={"missing": "place"},
+            )  # fmt: skip
+            await add_events(conn, [event])
+            fact = CaseIncomplete(
+                message_id=fact_id("case.incomplete", case.id, "place"),
+                occurred_at=now,
+                case=cases.summary(case),
+                missing="place",
+            )
+            await outbox.append(conn, [fact])
+    return len(rows)
+
+
+async def keep_asking(pool: asyncpg.Pool, rules: FollowSettings, stop: asyncio.Event) -> None:
+    """Look now and then until asked to stop; what fails is tried again at the next look."""
+    while not stop.is_set():
+        try:
+            async with pool.acquire(timeout=10.0) as conn:
+                now = datetime.now(UTC)
+                asked = await ask_for_places(conn, rules, now)
+                filed = await file_unanswered(conn, rules, now)
+            if asked or filed:
+                log.info("conversations looked after", asked=asked, filed=filed)
+        except (*AWAY, asyncpg.PostgresError) as error:
+            log.warning("conversations not looked after", error=type(error).__name__)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _EVERY)

@@ -1,0 +1,585 @@
+"""
+What a message belongs to: the case that it answers, the conversation that it goes on with, or
+none, and then it opens one.
+
+A channel brings hints and proofs, and here it is decided. Nobody keeps a conversation in memory:
+what was asked stands in the tables, and any store can go on.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import asyncpg
+import structlog
+
+from bus.contracts import (
+    CaseAmended,
+    CaseChoice,
+    CaseFollowed,
+    CaseReopened,
+    ChoiceAsked,
+    ComplaintReceived,
+    Follows,
+)
+from bus.errors import NotYet
+from bus.identity import complaint_id, fact_id
+from store import cases, outbox
+from store.contacts import heard_from
+from store.filing import open_cases
+from store.follow_settings import FollowSettings
+from store.model import Status
+from store.records import NewEvent, add_events, add_files
+from store.text import clean, clean_or_none, searchable
+
+log = structlog.stdlib.get_logger()
+
+_MOST_CHOICES = 5
+_LONGEST_PLACE = 200  # characters; a longer answer is more than an address
+
+
+@dataclass(frozen=True)
+class _Joins:
+    case: cases.Case
+    verified: bool
+
+
+@dataclass(frozen=True)
+class _Waits:
+    choices: tuple[UUID, ...]
+    asks: bool
+    """Whether to ask; a second text in the meantime waits with the first."""
+
+
+_OPENS = None
+_Decision = _Joins | _Waits | None
+
+
+def can_follow(complaint: ComplaintReceived) -> bool:
+    """Whether it could belong to a case; else it opens one, whatever is there."""
+    hints = complaint.follows
+    return hints is not None and bool(hints.notices or hints.message_ids or hints.conversation)
+
+
+async def file_complaints(
+    conn: asyncpg.Connection, heard: Sequence[ComplaintReceived], rules: FollowSettings
+) -> None:
+    """
+    Give every complaint its case: a new one, or the one that it belongs to. Told again, it
+    changes nothing.
+    """
+    # In stream order; only what can follow nothing goes ahead, all at once.
+    if openers := [one for one in heard if not can_follow(one)]:
+        await open_cases(conn, openers)
+    mails = [one for one in heard if one.channel == "email" and one.reporter.email]
+    await heard_from(conn, {one.reporter.email or "" for one in mails}, datetime.now(UTC))
+    for complaint in heard:
+        if can_follow(complaint):
+            await _take_in(conn, complaint, rules)
+
+
+async def _take_in(
+    conn: asyncpg.Connection, complaint: ComplaintReceived, rules: FollowSettings
+) -> None:
+    await _one_at_a_time(conn, complaint)
+    if await conn.fetchval(SETTLED, complaint.message_id):
+        return
+    now = datetime.now(UTC)
+    hints = complaint.follows or Follows()
+    if hints.conversation is None:
+        decision = await _by_mail(conn, complaint, hints)
+    elif complaint.external_id.endswith("/media"):
+        decision = await _with_its_text(conn, complaint)
+    elif (answered := await _as_answer(conn, complaint, hints.conversation)) is not None:
+        await _answer(conn, complaint, answered, rules, now)
+        return
+    else:
+        decision = await _by_conversation(conn, complaint, hints.conversation, rules, now)
+    match decision:
+        case _Joins(case, verified):
+            await _join(conn, complaint, case, rules, now, verified=verified)
+        case _Waits():
+            await _wait(conn, complaint, decision, now)
+        case None:
+            await open_cases(conn, [complaint])
+
+
+# What operators chose to ignore stays ignored; what lies in quarantine may still be filed.
+SETTLED = """
+    SELECT state IN ('filed', 'ignored') OR EXISTS (
+        SELECT FROM waiting_texts w WHERE w.complaint_id = complaints.id
+    )
+    FROM complaints
+    WHERE id = $1
+"""
+
+TURN = "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))"
+
+
+async def _one_at_a_time(conn: asyncpg.Connection, complaint: ComplaintReceived) -> None:
+    # Two stores that hear one phone's texts must not both find no case.
+    hints = complaint.follows or Follows()
+    if hints.conversation is not None:
+        await conn.execute(TURN, f"{hints.conversation} {complaint.reporter.phone}")
+
+
+# ── which case ──────────────────────────────────────────────────────────────────────────────────
+
+ANSWERED_NOTICES = """
+    SELECT id, case_id, lower(recipient) AS recipient
+    FROM deliveries
+    WHERE id = ANY ($1::uuid[])
+"""
+
+NAMED_MAILS = """
+    SELECT message_id, case_id
+    FROM mail_ids
+    WHERE message_id = ANY ($1::text[])
+"""
+
+
+async def _by_mail(
+    conn: asyncpg.Connection, complaint: ComplaintReceived, hints: Follows
+) -> _Decision:
+    sender = (complaint.reporter.email or "").strip().lower()
+    # The token that we signed comes first; who it was signed for may speak for the case.
+    rows = {row["id"]: row for row in await conn.fetch(ANSWERED_NOTICES, list(hints.notices))}
+    for notice in hints.notices:
+        if notice in rows:
+            case = await cases.locked(conn, rows[notice]["case_id"])
+            if case is not None:
+                return _Joins(case, verified=bool(sender) and rows[notice]["recipient"] == sender)
+    names = [clean(name) for name in hints.message_ids]
+    named = {row["message_id"]: row["case_id"] for row in await conn.fetch(NAMED_MAILS, names)}
+    for name in names:
+        if name in named:
+            case = await cases.locked(conn, named[name])
+            if case is not None:
+                reporter = (case.reporter.email or "").strip().lower()
+                return _Joins(case, verified=bool(sender) and reporter == sender)
+    return _OPENS
+
+
+async def _with_its_text(conn: asyncpg.Connection, complaint: ComplaintReceived) -> _Decision:
+    text = complaint.external_id.removesuffix("/media")
+    row = await conn.fetchrow(ITS_TEXT, complaint_id(complaint.channel, text))
+    if row is None:
+        raise NotYet("its text is not filed yet")
+    if row["choices"] is not None:
+        return _Waits(tuple(row["choices"]), asks=False)
+    case = await cases.locked(conn, row["case_id"]) if row["case_id"] else None
+    return _OPENS if case is None else _Joins(case, verified=True)
+
+
+ITS_TEXT = """
+    SELECT l.case_id, w.choices
+    FROM complaints l
+    LEFT JOIN waiting_texts w ON w.complaint_id = l.id
+    WHERE l.id = $1
+"""
+
+# Those that may still be meant: open, or closed a short while ago.
+OF_CONVERSATION = """
+    SELECT id, status, heard_at, place_asked_at, (address IS NULL AND lat IS NULL) AS placeless
+    FROM cases
+    WHERE reporter_phone = $1 AND conversation = $2
+      AND (status <> 'closed' OR closed_at > $3)
+    ORDER BY heard_at DESC
+    LIMIT $4
+"""
+
+
+async def _by_conversation(
+    conn: asyncpg.Connection,
+    complaint: ComplaintReceived,
+    conversation: str,
+    rules: FollowSettings,
+    now: datetime,
+) -> _Decision:
+    phone = complaint.reporter.phone
+    waiting = await conn.fetchrow(WAITING, phone, conversation)
+    if waiting is not None:
+        return _Waits(tuple(waiting["choices"]), asks=False)
+    since = now - timedelta(days=rules.reopen_days)
+    rows = await conn.fetch(OF_CONVERSATION, phone, conversation, since, _MOST_CHOICES)
+    if not rows:
+        return _OPENS
+    last = rows[0]
+    silent = (complaint.occurred_at - last["heard_at"]).total_seconds()
+    asked = last["place_asked_at"] is not None and last["placeless"]
+    patience = rules.waits_for_answer if asked else rules.follows_within
+    if last["status"] != Status.CLOSED and silent <= patience:
+        case = await cases.locked(conn, last["id"])
+        return _OPENS if case is None else _Joins(case, verified=True)
+    return _Waits(tuple(row["id"] for row in rows), asks=True)
+
+
+# ── it joins one ────────────────────────────────────────────────────────────────────────────────
+
+ENTER = """
+    INSERT INTO complaints (id, channel, external_id, received_at, state, case_id, original)
+    VALUES ($1, $2, $3, $4, 'filed', $5, $6)
+    ON CONFLICT (id) DO UPDATE
+    SET state = 'filed', case_id = EXCLUDED.case_id, reason = NULL, settled_at = now()
+"""
+
+JOIN_WORDS = """
+    UPDATE cases
+    SET text = $2, address = $3, place_source = $4, heard_at = greatest(heard_at, $5)
+    WHERE id = $1
+"""
+
+RESEARCH = "UPDATE case_words SET words = to_tsvector('simple', $2) WHERE case_id = $1"
+
+ADD_NOTE = """
+    INSERT INTO notes (id, case_id, at, author, text, public, from_outside, verified, sender)
+    VALUES ($1, $2, $3, '', $4, false, true, $5, $6)
+    ON CONFLICT (id) DO NOTHING
+"""
+
+HEARD = "UPDATE cases SET heard_at = greatest(heard_at, $2) WHERE id = $1"
+
+
+async def _join(
+    conn: asyncpg.Connection,
+    complaint: ComplaintReceived,
+    case: cases.Case,
+    rules: FollowSettings,
+    now: datetime,
+    *,
+    verified: bool,
+) -> None:
+    if case.status is Status.CLOSED and verified:
+        ended = case.closed_at or now
+        if now - ended > timedelta(days=rules.reopen_days):
+            await open_cases(conn, [complaint], goes_on_from=case.id)
+            await _say(
+                conn, case, complaint, now, "goes_on", {"case_id": str(complaint.message_id)}
+            )
+            return
+        case = await _reopen(conn, case, complaint, now)
+    await _enter(conn, complaint, case.id)
+    fresh = (complaint.follows.fresh if complaint.follows else None) or ""
+    words = clean(fresh if fresh.strip() else complaint.text).strip()
+    if verified and _belongs_to_the_report(case, complaint, rules, words):
+        await _add_words(conn, complaint, case, words, now)
+        return
+    sender = None if verified else _signature(complaint)
+    if words:
+        await conn.execute(
+            ADD_NOTE, complaint.message_id, case.id, complaint.occurred_at, words, verified, sender
+        )
+        files_of: UUID | None = complaint.message_id
+    else:
+        files_of = None  # a photo without a word is one more photo of the report
+    await add_files(conn, [(case.id, files_of, complaint.attachments)])
+    await conn.execute(HEARD, case.id, complaint.occurred_at)
+    data: dict[str, object] = {
+        "note_id": str(complaint.message_id),
+        "verified": verified,
+        "files": len(complaint.attachments),
+    }
+    await _say(conn, case, complaint, now, "followed", data)
+    told = await _again(conn, case)
+    await outbox.append(
+        conn,
+        [
+            CaseFollowed(
+                message_id=fact_id("case.followed", complaint.message_id),
+                occurred_at=now,
+                case=cases.summary(told),
+                complaint_id=complaint.message_id,
+                text=words,
+                verified=verified,
+                attachments=complaint.attachments,
+            )
+        ],
+    )
+
+
+def _belongs_to_the_report(
+    case: cases.Case, complaint: ComplaintReceived, rules: FollowSettings, words: str
+) -> bool:
+    """The rest of a text that a phone has split, or the place that we asked for."""
+    if complaint.follows is None or complaint.follows.conversation is None or not words:
+        return False
+    since = (complaint.occurred_at - case.opened_at).total_seconds()
+    return since <= rules.joins_within or (case.place_asked and case.address is None)
+
+
+async def _add_words(
+    conn: asyncpg.Connection,
+    complaint: ComplaintReceived,
+    case: cases.Case,
+    words: str,
+    now: datetime,
+) -> None:
+    address, source = case.address, case.place_source
+    if case.place_asked and address is None and case.lat is None and len(words) <= _LONGEST_PLACE:
+        address, source = words, "address"
+    text = f"{case.text}\n{words}" if case.text else words
+    await conn.execute(
+        JOIN_WORDS, case.id, text, address, clean_or_none(source), complaint.occurred_at
+    )
+    reporter = case.reporter
+    found = searchable(
+        case.reference.replace("-", ""),
+        address,
+        reporter.name,
+        reporter.email,
+        text,
+        phone=reporter.phone,
+    )
+    await conn.execute(RESEARCH, case.id, found)
+    await add_files(conn, [(case.id, None, complaint.attachments)])
+    data: dict[str, object] = {"words": words, "place": address != case.address}
+    await _say(conn, case, complaint, now, "amended", data)
+    await amended(conn, await _again(conn, case), complaint.message_id, now)
+
+
+async def amended(conn: asyncpg.Connection, case: cases.Case, cause: UUID, now: datetime) -> None:
+    """Have the router look at the case again."""
+    fact = CaseAmended(
+        message_id=fact_id("case.amended", cause), occurred_at=now, case=cases.summary(case)
+    )
+    await outbox.append(conn, [fact])
+
+
+REOPEN = """
+    UPDATE cases
+    SET status = $2, outcome = NULL, closing_words = NULL, closed_at = NULL
+    WHERE id = $1
+"""
+
+
+async def _reopen(
+    conn: asyncpg.Connection, case: cases.Case, complaint: ComplaintReceived, now: datetime
+) -> cases.Case:
+    after = Status.TRIAGE if case.department is None else Status.ASSIGNED
+    await conn.execute(REOPEN, case.id, after.value)
+    fresh = (complaint.follows.fresh if complaint.follows else None) or complaint.text
+    event = NewEvent(
+        case_id=case.id,
+        at=now,
+        kind="reopened",
+        by=None,
+        public=True,
+        data={"reason": "", "complaint_id": str(complaint.message_id)},
+    )
+    await add_events(conn, [event])
+    reopened = await _again(conn, case)
+    fact = CaseReopened(
+        message_id=fact_id("case.reopened", complaint.message_id),
+        occurred_at=now,
+        case=cases.summary(reopened),
+        reason=clean(fresh).strip(),
+        reopened_by="",
+    )
+    await outbox.append(conn, [fact])
+    return reopened
+
+
+async def _again(conn: asyncpg.Connection, case: cases.Case) -> cases.Case:
+    return await cases.by_id(conn, case.id) or case
+
+
+async def _enter(conn: asyncpg.Connection, complaint: ComplaintReceived, case: UUID) -> None:
+    await conn.execute(
+        ENTER,
+        complaint.message_id,
+        clean(complaint.channel),
+        clean(complaint.external_id),
+        complaint.occurred_at,
+        case,
+        complaint.original.model_dump() if complaint.original else None,
+    )
+    hints = complaint.follows
+    if hints is not None and hints.message_id:
+        await conn.execute(REMEMBER_MAIL, clean(hints.message_id), case)
+
+
+REMEMBER_MAIL = """
+    INSERT INTO mail_ids (message_id, case_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
+"""
+
+
+async def _say(
+    conn: asyncpg.Connection,
+    case: cases.Case,
+    complaint: ComplaintReceived,
+    now: datetime,
+    kind: str,
+    data: dict[str, object],
+) -> None:
+    data = data | {"complaint_id": str(complaint.message_id), "channel": complaint.channel}
+    event = NewEvent(case_id=case.id, at=now, kind=kind, by=None, public=False, data=data)
+    await add_events(conn, [event])
+
+
+def _signature(complaint: ComplaintReceived) -> str | None:
+    who = complaint.reporter
+    return clean_or_none(" ".join(part for part in (who.name, who.email or who.phone) if part))
+
+
+# ── it waits for an answer ──────────────────────────────────────────────────────────────────────
+
+WAITING = """
+    SELECT complaint_id, choices
+    FROM waiting_texts
+    WHERE phone = $1 AND conversation = $2
+    ORDER BY asked_at
+    LIMIT 1
+"""
+
+RECEIVED = """
+    INSERT INTO complaints (id, channel, external_id, received_at, state, original)
+    VALUES ($1, $2, $3, $4, 'received', $5)
+    ON CONFLICT (id) DO UPDATE SET state = 'received', reason = NULL, settled_at = now()
+"""
+
+WAIT = """
+    INSERT INTO waiting_texts (complaint_id, phone, conversation, asked_at, choices, told)
+    VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (complaint_id) DO NOTHING
+"""
+
+CHOICES = """
+    SELECT id, reference, left(text, 60) AS words
+    FROM cases
+    WHERE id = ANY ($1::uuid[])
+"""
+
+
+async def _wait(
+    conn: asyncpg.Connection, complaint: ComplaintReceived, waits: _Waits, now: datetime
+) -> None:
+    await conn.execute(
+        RECEIVED,
+        complaint.message_id,
+        clean(complaint.channel),
+        clean(complaint.external_id),
+        complaint.occurred_at,
+        complaint.original.model_dump() if complaint.original else None,
+    )
+    hints = complaint.follows or Follows()
+    await conn.execute(
+        WAIT,
+        complaint.message_id,
+        complaint.reporter.phone,
+        hints.conversation,
+        now,
+        list(waits.choices),
+        clean(complaint.model_dump_json()),
+    )
+    if not waits.asks:
+        return
+    rows = {row["id"]: row for row in await conn.fetch(CHOICES, list(waits.choices))}
+    asked = ChoiceAsked(
+        message_id=fact_id("case.choice_asked", complaint.message_id),
+        occurred_at=now,
+        complaint_id=complaint.message_id,
+        reference=complaint.reference,
+        language=complaint.language,
+        reporter=complaint.reporter,
+        choices=tuple(
+            CaseChoice(case_id=id_, reference=rows[id_]["reference"], words=rows[id_]["words"])
+            for id_ in waits.choices
+        ),
+    )
+    await outbox.append(conn, [asked])
+
+
+@dataclass(frozen=True)
+class _Answered:
+    choice: UUID | None
+    """The case; None: a new report."""
+
+
+async def _as_answer(
+    conn: asyncpg.Connection, complaint: ComplaintReceived, conversation: str
+) -> _Answered | None:
+    typed = complaint.text.strip().strip(".)#").strip()
+    if not (typed.isascii() and typed.isdigit() and len(typed) == 1):
+        return None
+    waiting = await conn.fetchrow(WAITING, complaint.reporter.phone, conversation)
+    if waiting is None:
+        return None
+    number = int(typed)
+    if 1 <= number <= len(waiting["choices"]):
+        return _Answered(waiting["choices"][number - 1])
+    return _Answered(None) if number == len(waiting["choices"]) + 1 else None
+
+
+TAKE_WAITING = """
+    DELETE FROM waiting_texts
+    WHERE phone = $1 AND conversation = $2
+    RETURNING told, asked_at
+"""
+
+
+async def _answer(
+    conn: asyncpg.Connection,
+    complaint: ComplaintReceived,
+    answered: _Answered,
+    rules: FollowSettings,
+    now: datetime,
+) -> None:
+    hints = complaint.follows or Follows()
+    rows = await conn.fetch(TAKE_WAITING, complaint.reporter.phone, hints.conversation)
+    waited = [ComplaintReceived.model_validate_json(row["told"]) for row in rows]
+    waited.sort(key=lambda one: one.occurred_at)
+    chosen = answered.choice or await _open_waiting(conn, waited, rules, now)
+    if answered.choice is not None:
+        for one in waited:
+            case = await cases.locked(conn, chosen)
+            if case is not None:
+                await _join(conn, one, case, rules, now, verified=True)
+    await _enter(conn, complaint, chosen)
+    case = await cases.by_id(conn, chosen)
+    if case is not None:
+        await _say(conn, case, complaint, now, "chose", {"words": complaint.text.strip()})
+
+
+async def _open_waiting(
+    conn: asyncpg.Connection,
+    waited: Sequence[ComplaintReceived],
+    rules: FollowSettings,
+    now: datetime,
+) -> UUID:
+    """A new case for what waited; the rest of it joins the first."""
+    first, *others = waited
+    await open_cases(conn, [first])
+    case = await cases.locked(conn, first.message_id)
+    if case is not None:
+        # It was routed while it waited, and nobody kept that.
+        await amended(conn, case, first.message_id, now)
+        for one in others:
+            await _join(conn, one, await _again(conn, case), rules, now, verified=True)
+    return first.message_id
+
+
+OVERDUE = """
+    SELECT phone, conversation
+    FROM waiting_texts
+    WHERE asked_at < $1
+    ORDER BY asked_at
+    LIMIT 100
+"""
+
+
+async def file_unanswered(conn: asyncpg.Connection, rules: FollowSettings, now: datetime) -> int:
+    """Open cases for texts whose sender did not say what they belong to; how many texts."""
+    before = now - timedelta(seconds=rules.waits_for_answer)
+    filed = 0
+    overdue = {(row["phone"], row["conversation"]) for row in await conn.fetch(OVERDUE, before)}
+    for phone, conversation in sorted(overdue):
+        async with conn.transaction():
+            await conn.execute(TURN, f"{conversation} {phone}")
+            rows = await conn.fetch(TAKE_WAITING, phone, conversation)
+            waited = [ComplaintReceived.model_validate_json(row["told"]) for row in rows]
+            if waited:
+                waited.sort(key=lambda one: one.occurred_at)
+                await _open_waiting(conn, waited, rules, now)
+                filed += len(waited)
+    return filed
