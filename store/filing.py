@@ -382,7 +382,7 @@ async def place_complaints(conn: asyncpg.Connection, told: Sequence[ComplaintRou
 async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted]) -> None:
     found = {row["id"]: row for row in await conn.fetch(LOCK, list(told))}
     if missing := told.keys() - found.keys():
-        await _excuse(conn, missing)
+        await _excuse(conn, [told[complaint] for complaint in sorted(missing)])
     now = datetime.now(UTC)
     rows: list[tuple[object, ...]] = []
     events: list[NewEvent] = []
@@ -413,16 +413,37 @@ async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted
 
 # Ignored; or it waits for its sender's answer; or it joined a case that is routed itself.
 WITHOUT_CASE = """
-    SELECT id
+    SELECT id, case_id
     FROM complaints
     WHERE id = ANY ($1::uuid[])
       AND (state IN ('ignored', 'received') OR case_id <> id)
 """
 
+RAISE_ALARM = """
+    UPDATE cases
+    SET emergency = true
+    WHERE id = $1 AND NOT emergency
+    RETURNING id
+"""
 
-async def _excuse(conn: asyncpg.Connection, missing: Iterable[UUID]) -> None:
-    waited_for = set(missing)
-    waited_for -= {row["id"] for row in await conn.fetch(WITHOUT_CASE, list(waited_for))}
+
+async def _excuse(conn: asyncpg.Connection, told: Sequence[ComplaintRouted]) -> None:
+    waited_for = {routed.complaint_id: routed for routed in told}
+    for row in await conn.fetch(WITHOUT_CASE, list(waited_for)):
+        routed = waited_for.pop(row["id"])
+        # What joined a case says nothing about where that belongs. Danger is danger.
+        if routed.emergency and row["case_id"] is not None:
+            if await conn.fetchval(RAISE_ALARM, row["case_id"]) is None:
+                continue
+            event = NewEvent(
+                case_id=row["case_id"],
+                at=datetime.now(UTC),
+                kind="emergency",
+                by=None,
+                public=False,
+                data={"complaint_id": str(routed.complaint_id), "reasons": list(routed.reasons)},
+            )
+            await add_events(conn, [event])
     if waited_for:
         raise NotYet(f"{len(waited_for)} not filed yet, as {min(waited_for)}")
 

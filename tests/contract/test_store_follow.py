@@ -1,0 +1,423 @@
+"""What belongs together comes together: replies, further texts, photos; and no stranger's."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import TypeVar
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from bus.contracts import (
+    CaseAmended,
+    CaseFollowed,
+    CaseIncomplete,
+    CaseOpened,
+    CaseReopened,
+    ChoiceAsked,
+    ComplaintReceived,
+    Contact,
+    ContactMark,
+    Fact,
+    Follows,
+    MessageSetAside,
+    NoticeDelivered,
+    NoticeFailed,
+    NoticeQueued,
+    NoticeSent,
+)
+from bus.errors import NotYet
+from bus.identity import complaint_id
+from store import asking, cases, deliveries, follow, ledger
+from store.follow_settings import FollowSettings
+from store.model import Outcome, Status
+from tests.support.facts import NOON, PHOTO, REPORTER, complaint
+from tests.support.store import file, hear, kinds, put_staff, routed, to_tell
+
+F = TypeVar("F", bound=Fact)
+
+RULES = FollowSettings()
+PHONE, OURS = "+18165550142", "+18165550100"
+NOTICE = UUID(int=77)
+
+
+def text(number: int, words: str, *, after: float = 0, **other: object) -> ComplaintReceived:
+    """A text message, so many seconds after noon."""
+    values: dict[str, object] = {
+        "text": words,
+        "occurred_at": NOON + timedelta(seconds=after),
+        "address": None,
+        "lat": None,
+        "lon": None,
+        "place_source": None,
+        "reporter": Contact(phone=PHONE, texts=True),
+        "follows": Follows(conversation=OURS),
+        "attachments": (),
+    }
+    return complaint(number, "sms", **(values | other))
+
+
+def mail(number: int, words: str = "It is deeper now.", **hints: object) -> ComplaintReceived:
+    hints = {"message_id": f"mail-{number}@resident.example", "fresh": words} | hints
+    return complaint(
+        number, "email", text=words, follows=Follows.model_validate(hints), attachments=()
+    )
+
+
+async def answered_notice(pool: asyncpg.Pool, case: ComplaintReceived) -> None:
+    """We wrote to the resident."""
+    assert REPORTER.email
+    notice = NoticeQueued(
+        message_id=NOTICE,
+        occurred_at=NOON,
+        case_id=case.message_id,
+        reference=case.reference,
+        notice="receipt",
+        medium="email",
+        recipient=REPORTER.email.title(),
+        text="Thank you.",
+    )
+    await hear(pool, "store_notice", notice)
+
+
+async def told_of(pool: asyncpg.Pool, kind: type[F]) -> list[F]:
+    async with pool.acquire() as conn:
+        return [fact for fact in await to_tell(conn) if isinstance(fact, kind)]
+
+
+async def case_of(pool: asyncpg.Pool, told: ComplaintReceived) -> cases.Case:
+    async with pool.acquire() as conn:
+        case = await cases.by_id(conn, told.message_id)
+    assert case is not None
+    return case
+
+
+async def sums(pool: asyncpg.Pool) -> str:
+    async with pool.acquire() as conn:
+        return str(await ledger.equation(conn))
+
+
+async def notes_of(pool: asyncpg.Pool, told: ComplaintReceived) -> Sequence[cases.Note]:
+    async with pool.acquire() as conn:
+        return await cases.notes(conn, told.message_id, public_only=False)
+
+
+async def close(pool: asyncpg.Pool, told: ComplaintReceived, *, days_ago: int = 0) -> None:
+    async with pool.acquire() as conn:
+        await put_staff(conn)
+        await cases.close(
+            conn, told.message_id, outcome=Outcome.FIXED, words="Filled.", by="pat.moore"
+        )
+        await conn.execute(
+            "UPDATE cases SET closed_at = closed_at - $1::interval", timedelta(days=days_ago)
+        )
+
+
+# ── replies by mail ─────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_reply_to_our_mail_is_a_note_on_its_case(pool: asyncpg.Pool) -> None:
+    told = complaint()
+    reply = mail(2, notices=(NOTICE,))
+    await file(pool, told, routed(told))
+    await answered_notice(pool, told)
+    await file(pool, reply, routed(reply))
+    await file(pool, reply, reply)
+    [note] = await notes_of(pool, told)
+    assert (note.text, note.from_outside, note.verified, note.public) == (
+        "It is deeper now.", True, True, False,
+    )  # fmt: skip
+    assert note.original == reply.original
+    [fact] = await told_of(pool, CaseFollowed)
+    assert (fact.case.case_id, fact.verified) == (told.message_id, True)
+    assert len(await told_of(pool, CaseOpened)) == 1
+    assert await sums(pool) == "received 2 = filed 2 + quarantined 0 + ignored 0 + in flight 0"
+
+
+async def test_a_strangers_reply_is_kept_as_unverified(pool: asyncpg.Pool) -> None:
+    told = complaint()
+    reply = mail(2, notices=(NOTICE,)).model_copy(
+        update={"reporter": Contact(name="Somebody", email="else@where.example")}
+    )
+    await file(pool, told, routed(told))
+    await answered_notice(pool, told)
+    await close(pool, told)
+    await file(pool, reply)
+    [note] = await notes_of(pool, told)
+    assert (note.verified, note.sender) == (False, "Somebody else@where.example")
+    assert (await case_of(pool, told)).status is Status.CLOSED
+    assert not await told_of(pool, CaseReopened)
+
+
+async def test_a_reply_to_ones_own_mail_finds_its_case(pool: asyncpg.Pool) -> None:
+    first = mail(1, "A tree fell")
+    second = mail(2, message_ids=("unknown@resident.example", "mail-1@resident.example"))
+    third = mail(3, message_ids=("mail-2@resident.example",))
+    await file(pool, first)
+    await file(pool, second, third)
+    assert [note.text for note in await notes_of(pool, first)] == ["It is deeper now."] * 2
+
+
+async def test_a_reference_in_the_subject_alone_opens_a_case_of_its_own(
+    pool: asyncpg.Pool,
+) -> None:
+    told = complaint()
+    reply = mail(2, mentions=told.reference, message_ids=("forged@city.example",))
+    await file(pool, told, reply)
+    assert not await notes_of(pool, told)
+    assert (await case_of(pool, reply)).text == "It is deeper now."
+
+
+@pytest.mark.parametrize(("days_ago", "reopened"), [(2, True), (30, False)])
+async def test_a_reply_to_a_closed_case_takes_it_up_or_opens_a_linked_one(
+    pool: asyncpg.Pool, days_ago: int, reopened: bool
+) -> None:
+    told = complaint()
+    reply = mail(2, notices=(NOTICE,))
+    await file(pool, told, routed(told))
+    await answered_notice(pool, told)
+    await close(pool, told, days_ago=days_ago)
+    await file(pool, reply)
+    await file(pool, reply)
+    case = await case_of(pool, told)
+    if reopened:
+        assert case.status is Status.ASSIGNED
+        [fact] = await told_of(pool, CaseReopened)
+        assert (fact.reopened_by, fact.reason) == ("", "It is deeper now.")
+        assert len(await notes_of(pool, told)) == 1
+    else:
+        assert case.status is Status.CLOSED
+        assert (await case_of(pool, reply)).goes_on_from == told.message_id
+        assert "goes_on" in [event.kind for event in await history(pool, told)]
+    assert await sums(pool) == "received 2 = filed 2 + quarantined 0 + ignored 0 + in flight 0"
+
+
+async def history(pool: asyncpg.Pool, told: ComplaintReceived) -> Sequence[cases.Event]:
+    async with pool.acquire() as conn:
+        return await cases.history(conn, told.message_id)
+
+
+# ── text messages ───────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_long_text_that_the_phone_has_split_is_one_report(pool: asyncpg.Pool) -> None:
+    first, second = text(1, "Big hole in the road"), text(2, "at 23rd and Noland", after=8)
+    await file(pool, first, second)
+    await file(pool, second)
+    case = await case_of(pool, first)
+    assert case.text == "Big hole in the road\nat 23rd and Noland"
+    assert len(await told_of(pool, CaseOpened)) == 1
+    [fact] = await told_of(pool, CaseAmended)
+    assert fact.case.text == case.text
+
+
+async def test_the_place_is_asked_for_once_and_joins_the_report(pool: asyncpg.Pool) -> None:
+    first = text(1, "Big hole in the road")
+    await file(pool, first, routed(first, department=None, assignee=None, district=None))
+    async with pool.acquire() as conn:
+        assert await asking.ask_for_places(conn, RULES, NOON + timedelta(seconds=10)) == 0
+        assert await asking.ask_for_places(conn, RULES, NOON + timedelta(seconds=30)) == 1
+        assert await asking.ask_for_places(conn, RULES, NOON + timedelta(seconds=60)) == 0
+    [question] = await told_of(pool, CaseIncomplete)
+    assert (question.case.case_id, question.missing) == (first.message_id, "place")
+    assert question.case.reporter.texts
+    answer = text(2, "11401 E 23rd St", after=4 * 3600)
+    await file(pool, answer, routed(answer))
+    case = await case_of(pool, first)
+    assert (case.address, case.status) == ("11401 E 23rd St", Status.TRIAGE)
+    assert len(await told_of(pool, CaseAmended)) == 1
+    again = routed(first, message_id=UUID(int=9), amended=True, address="11401 E 23rd St")
+    await file(pool, again)
+    assert (await case_of(pool, first)).status is Status.ASSIGNED
+
+
+async def test_a_case_with_a_place_is_not_asked_for_it(pool: asyncpg.Pool) -> None:
+    first = text(1, "Big hole at 23rd and Noland")
+    await file(pool, first, routed(first, address="23rd and Noland"))
+    async with pool.acquire() as conn:
+        assert await asking.ask_for_places(conn, RULES, NOON + timedelta(hours=1)) == 0
+
+
+async def test_soon_after_a_text_is_a_note_and_later_its_sender_is_asked(
+    pool: asyncpg.Pool,
+) -> None:
+    first = text(1, "Big hole at 23rd")
+    soon = text(2, "also broken glass", after=600)
+    later = text(3, "Dog barking all night", after=86_400)
+    await file(pool, first, routed(first, address="23rd"), soon)
+    assert [note.text for note in await notes_of(pool, first)] == ["also broken glass"]
+    await file(pool, later, routed(later))
+    await file(pool, later)
+    [question] = await told_of(pool, ChoiceAsked)
+    assert [choice.case_id for choice in question.choices] == [first.message_id]
+    assert await sums(pool) == "received 3 = filed 2 + quarantined 0 + ignored 0 + in flight 1"
+
+
+@pytest.mark.parametrize("answer", ["1", "2"])
+async def test_the_answer_says_where_it_belongs(pool: asyncpg.Pool, answer: str) -> None:
+    first = text(1, "Big hole at 23rd")
+    later = text(2, "Dog barking all night", after=86_400)
+    more = text(3, "at 5th street", after=86_420)
+    chose = text(4, f" {answer}. ", after=86_500)
+    await file(pool, first, routed(first, address="23rd"), later, more)
+    assert len(await told_of(pool, ChoiceAsked)) == 1
+    await file(pool, chose, routed(chose))
+    await file(pool, chose, later, more, routed(later))
+    notes = [note.text for note in await notes_of(pool, first)]
+    if answer == "1":
+        assert notes == ["Dog barking all night", "at 5th street"]
+    else:
+        assert notes == []
+        assert (await case_of(pool, later)).text == "Dog barking all night\nat 5th street"
+        assert len(await told_of(pool, CaseAmended)) == 2  # what waited was never routed
+    assert await sums(pool) == "received 4 = filed 4 + quarantined 0 + ignored 0 + in flight 0"
+
+
+async def test_after_a_quiet_day_a_report_is_filed_with_what_there_is(pool: asyncpg.Pool) -> None:
+    first = text(1, "Big hole at 23rd")
+    later = text(2, "Dog barking all night", after=86_400)
+    await file(pool, first, routed(first, address="23rd"), later)
+    now = datetime.now(UTC)
+    async with pool.acquire() as conn:
+        assert await follow.file_unanswered(conn, RULES, now + timedelta(hours=23)) == 0
+        assert await follow.file_unanswered(conn, RULES, now + timedelta(hours=25)) == 1
+        assert await follow.file_unanswered(conn, RULES, now + timedelta(hours=26)) == 0
+    assert (await case_of(pool, later)).text == "Dog barking all night"
+    assert await sums(pool) == "received 2 = filed 2 + quarantined 0 + ignored 0 + in flight 0"
+
+
+async def test_photos_come_to_their_text(pool: asyncpg.Pool) -> None:
+    first = text(1, "Graffiti at 23rd")
+    photos = text(2, "", after=700_000, external_id=f"{first.external_id}/media").model_copy(
+        update={
+            "message_id": complaint_id("sms", f"{first.external_id}/media"),
+            "attachments": (PHOTO,),
+        }
+    )
+    with pytest.raises(NotYet):
+        await file(pool, photos)
+    await file(pool, first)
+    await file(pool, photos)
+    await file(pool, photos)
+    assert (await case_of(pool, first)).attachments == (PHOTO,)
+
+
+async def test_another_phones_text_is_another_report(pool: asyncpg.Pool) -> None:
+    first = text(1, "Big hole at 23rd")
+    other = text(2, "Dog barking", after=5, reporter=Contact(phone="+18165550199", texts=True))
+    await file(pool, first, other)
+    assert (await case_of(pool, other)).text == "Dog barking"
+
+
+async def test_danger_in_a_further_text_reaches_the_case(pool: asyncpg.Pool) -> None:
+    first, soon = text(1, "Leaking hydrant"), text(2, "now I smell gas", after=600)
+    await file(pool, first, routed(first, address="23rd"))
+    await file(pool, soon, routed(soon, emergency=True))
+    assert (await case_of(pool, first)).emergency
+
+
+# ── what opens no case ──────────────────────────────────────────────────────────────────────────
+
+
+def aside(number: int, **other: object) -> MessageSetAside:
+    external_id = f"aside-{number}"
+    values: dict[str, object] = {
+        "message_id": complaint_id("email", external_id),
+        "occurred_at": NOON,
+        "channel": "email",
+        "external_id": external_id,
+        "outcome": "ignored",
+        "reason": "an automatic reply",
+    }
+    return MessageSetAside.model_validate(values | other)
+
+
+async def test_what_opens_no_case_is_in_the_ledger_and_on_the_case_it_answers(
+    pool: asyncpg.Pool,
+) -> None:
+    told = complaint()
+    await file(pool, told)
+    await answered_notice(pool, told)
+    reply = aside(1, follows={"notices": [NOTICE]})
+    await file(pool, reply, aside(2, outcome="quarantined", reason="it cannot be read"))
+    await file(pool, reply)
+    async with pool.acquire() as conn:
+        assert await kinds(conn, told.message_id) == ["opened", "automatic_reply"]
+    assert await sums(pool) == "received 3 = filed 1 + quarantined 1 + ignored 1 + in flight 0"
+
+
+async def test_a_bounce_marks_the_address_until_mail_comes_from_it(pool: asyncpg.Pool) -> None:
+    told = complaint()
+    await file(pool, told)
+    await answered_notice(pool, told)
+    mark = ContactMark(medium="email", address=REPORTER.email or "", state="bad", reason="5.1.1")
+    await file(pool, aside(1, reason="a bounce", follows={"notices": [NOTICE]}, mark=mark))
+    assert not (await case_of(pool, told)).reporter.email_works
+    async with pool.acquire() as conn:
+        assert (await kinds(conn, told.message_id))[-1] == "bounced"
+        [delivery] = await deliveries.for_case(conn, told.message_id)
+        assert (delivery.state, delivery.reason) == ("failed", "came back: 5.1.1")
+    await file(pool, mail(3))
+    assert (await case_of(pool, told)).reporter.email_works
+
+
+async def test_three_soft_failures_are_one_bad_address(pool: asyncpg.Pool) -> None:
+    told = complaint()
+    await file(pool, told)
+    mark = ContactMark(medium="email", address=REPORTER.email or "", state="soft", reason="4.2.2")
+    for number, works in ((1, True), (2, True), (3, False)):
+        await file(pool, aside(number, mark=mark))
+        assert (await case_of(pool, told)).reporter.email_works is works
+
+
+async def test_who_wants_no_texts_gets_none_until_they_do(pool: asyncpg.Pool) -> None:
+    first = text(1, "Graffiti at 23rd")
+    await file(pool, first)
+    for number, state, texts in ((1, "stopped", False), (2, "bad", False), (3, "works", True)):
+        mark = ContactMark(medium="sms", address=PHONE, state=state, reason="they said so")
+        await file(pool, aside(number, channel="sms", mark=mark))
+        assert (await case_of(pool, first)).reporter.texts is texts
+
+
+async def test_a_machine_gets_only_a_few_answers(pool: asyncpg.Pool) -> None:
+    await file(pool, *(mail(number, f"Report {number}") for number in range(1, 7)))
+    quiet = mail(9).model_copy(update={"answer": False, "reporter": Contact(email="q@q.example")})
+    await file(pool, quiet)
+    answers = [fact.answer for fact in await told_of(pool, CaseOpened)]
+    assert answers == [True] * 3 + [False] * 4
+
+
+# ── how far texts came ──────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("ends", "state"),
+    [
+        ((NoticeSent, NoticeDelivered), "delivered"),
+        ((NoticeDelivered, NoticeSent), "delivered"),
+        ((NoticeSent, NoticeFailed), "failed"),
+        ((NoticeFailed, NoticeSent), "failed"),
+        ((NoticeDelivered, NoticeFailed), "delivered"),
+        ((NoticeFailed, NoticeDelivered), "delivered"),
+    ],
+)
+@pytest.mark.parametrize("together", [True, False])
+async def test_callbacks_may_come_in_any_order(
+    pool: asyncpg.Pool, ends: Sequence[type[Fact]], state: str, together: bool
+) -> None:
+    told = complaint()
+    await file(pool, told)
+    await answered_notice(pool, told)
+    values = {
+        "occurred_at": NOON, "notice_id": NOTICE, "case_id": told.message_id,
+        "medium": "sms", "sender": "twilio", "reason": "30003",
+    }  # fmt: skip
+    facts = [
+        end.model_validate(values | {"message_id": UUID(int=100 + number)})
+        for number, end in enumerate(ends)
+    ]
+    for batch in [facts] if together else [[fact] for fact in facts]:
+        await hear(pool, "store_notice", *batch)
+    async with pool.acquire() as conn:
+        [delivery] = await deliveries.for_case(conn, told.message_id)
+    assert delivery.state == state
