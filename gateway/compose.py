@@ -1,9 +1,10 @@
 """The only place that knows everybody: it opens what services need and hands it to them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import structlog
@@ -12,7 +13,9 @@ from bus.connect import open_bus
 from bus.files import open_files
 from bus.service import Service
 from bus.worker import Listener, listen
+from channels.base import Ledger, Settled, Surroundings
 from channels.intake import Intake
+from channels.registry import open_channels
 from gateway.city_words import words_of
 from gateway.engines import Engines
 from gateway.house import House
@@ -24,6 +27,7 @@ from router import service as router_service
 from router.rules import City, load_city
 from router.service import Router, open_router
 from store import accounts
+from store import ledger as ledger_
 from store import service as store_service
 from store.pool import open_pool
 
@@ -53,7 +57,21 @@ async def open_house(settings: Settings, engines: Engines) -> AsyncIterator[Hous
         router = await loading
         await _introduce_people(pool, router.city)
         sender = await open_things.enter_async_context(
-            open_sender(settings.notifier, words_of(router.city), files=files)
+            open_sender(
+                settings.notifier,
+                words_of(router.city),
+                files=files,
+                secret=secret_of(settings),
+            )
+        )
+        intake = Intake(secret=secret_of(settings), files=files, tell=bus.tell)
+        around = Surroundings(
+            intake=intake,
+            tell=bus.tell,
+            files=files,
+            ledger=_ledger(pool),
+            secret=secret_of(settings),
+            public_url=settings.base_url,
         )
         yield House(
             settings=settings,
@@ -62,9 +80,19 @@ async def open_house(settings: Settings, engines: Engines) -> AsyncIterator[Hous
             bus=bus,
             pool=pool,
             files=files,
-            intake=Intake(secret=secret_of(settings), files=files, tell=bus.tell),
+            intake=intake,
             sender=sender,
+            channels=open_channels(around, settings.channels),
         )
+
+
+def _ledger(pool: asyncpg.Pool) -> Ledger:
+    async def ledger(ids: Sequence[UUID]) -> Mapping[UUID, Settled]:
+        async with pool.acquire(timeout=10) as connection:
+            ends = await ledger_.ends(connection, ids)
+        return {id_: Settled(state, reason) for id_, (state, reason) in ends.items()}
+
+    return ledger
 
 
 def _open_router(settings: Settings) -> Router:
@@ -85,16 +113,33 @@ async def _introduce_people(pool: asyncpg.Pool, city: City) -> None:
             )
 
 
+def _channels(house: House) -> Service:
+    async def run(stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(stop.wait(), name="channels wait")
+            for channel in house.channels.values():
+                if channel.run is not None:
+                    tasks.create_task(channel.run(stop), name=f"channel {channel.name}")
+                for listener in channel.listeners:
+                    tasks.create_task(
+                        listen(house.bus.client, house.bus.tell, listener, stop),
+                        name=listener.durable,
+                    )
+
+    return Service("channels", run)
+
+
 def _router(house: House) -> Service:
     return _listening("router", house, router_service.listeners(house.router, house.bus.tell))
 
 
 def _store(house: House) -> Service:
+    rules = house.settings.store.follow
     return _listening(
         "store",
         house,
-        store_service.listeners(house.pool),
-        store_service.services(house.pool, house.bus.tell),
+        store_service.listeners(house.pool, rules),
+        store_service.services(house.pool, house.bus.tell, rules),
     )
 
 
@@ -118,6 +163,7 @@ def _web(house: House) -> Service:
 
 SERVICES: dict[str, Callable[[House], Service]] = {
     "web": _web,
+    "channels": _channels,
     "router": _router,
     "store": _store,
     "notifier": _notifier,

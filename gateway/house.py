@@ -1,11 +1,13 @@
 """What is open while Buckstop runs; `gateway/compose.py` opens it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import asyncpg
 
 from bus.connect import Bus
 from bus.files import Files
+from channels.base import Channel
 from channels.intake import Intake
 from gateway.settings import Settings
 from notifier.senders import Sender
@@ -25,3 +27,4 @@ class House:
     files: Files
     intake: Intake
     sender: Sender
+    channels: Mapping[str, Channel]

@@ -7,7 +7,6 @@ from aiohttp import web
 
 from bus.errors import Unavailable
 from channels.photos import Darkroom
-from channels.registry import open_channels
 from channels.web_form import WebForm
 from gateway import health, keys
 from gateway.house import House
@@ -42,7 +41,7 @@ def application(house: House) -> web.Application:
     app[keys.DARKROOM] = Darkroom()
     layout.prepare(app, page_of(house.city))
     app.add_routes(health.routes(pings(house)))
-    for channel in open_channels(house.intake).values():
+    for channel in house.channels.values():
         app.add_routes(channel.routes)
     app.add_routes(resident.routes())
     staff.prepare(app)

@@ -17,6 +17,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from bus import connect
 from bus.files import Settings as FileSettings
+from channels.settings import ChannelSettings
 from notifier.settings import NotifierSettings
 from store import pool
 
@@ -75,6 +76,7 @@ class Settings(BaseSettings):
     bus: connect.Settings = connect.Settings()
     files: FileSettings = FileSettings()
     store: pool.Settings = pool.Settings()
+    channels: ChannelSettings = ChannelSettings()
     notifier: NotifierSettings = NotifierSettings()
 
     @classmethod

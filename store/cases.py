@@ -147,7 +147,8 @@ class Event:
     Something that happened to a case: kind and data, from which a page makes its sentence.
 
     Kinds: `opened`, `routed`, `routed_late`, `routing_failed`, `assigned`, `started`, `retyped`,
-    `noted`, `closed`, `reopened`.
+    `noted`, `closed`, `reopened`; of what comes in later `followed`, `amended`, `asked`, `chose`,
+    `goes_on`, `emergency`, `automatic_reply`, `bounced`, `texts_stopped`, `texts_started`.
     """
 
     at: datetime

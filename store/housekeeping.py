@@ -16,6 +16,7 @@ _AT_ONCE = 5_000  # rows; a sweep never holds anybody up
 
 # Longer than any stream holds a message, so that nothing swept can be heard again.
 _KEEP_HEARD = timedelta(days=90)
+_KEEP_ANSWERS = timedelta(days=2)  # only those of the last day are counted
 _KEEP_TOLD = timedelta(days=30)
 
 SWEEP_SESSIONS = """
@@ -23,6 +24,11 @@ SWEEP_SESSIONS = """
     WHERE id_sha256 IN (
         SELECT id_sha256 FROM sessions WHERE expires_at < $1 ORDER BY expires_at LIMIT $2
     )
+"""
+
+SWEEP_ANSWERS = """
+    DELETE FROM answers
+    WHERE ctid IN (SELECT ctid FROM answers WHERE at < $1 ORDER BY at LIMIT $2)
 """
 
 SWEEP_OUTBOX = """
@@ -47,6 +53,7 @@ async def sweep(conn: asyncpg.Connection, now: datetime) -> int:
     swept = 0
     for query, before in (
         (SWEEP_SESSIONS, now),
+        (SWEEP_ANSWERS, now - _KEEP_ANSWERS),
         (SWEEP_OUTBOX, now - _KEEP_TOLD),
         (SWEEP_INBOX, now - _KEEP_HEARD),
     ):

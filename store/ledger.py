@@ -6,6 +6,8 @@ from uuid import UUID
 
 import asyncpg
 
+from bus.contracts import FileRef
+
 
 @dataclass(frozen=True)
 class Equation:
@@ -61,6 +63,19 @@ KNOWN = """
 async def known(conn: asyncpg.Connection, ids: Sequence[UUID]) -> set[UUID]:
     """Which of these complaints the ledger has, in whatever state."""
     return {row["id"] for row in await conn.fetch(KNOWN, list(ids))}
+
+
+ORIGINALS = """
+    SELECT id, original
+    FROM complaints
+    WHERE id = ANY ($1::uuid[]) AND original IS NOT NULL
+"""
+
+
+async def originals(conn: asyncpg.Connection, ids: Sequence[UUID]) -> dict[UUID, FileRef]:
+    """These messages as they came, where they were kept."""
+    rows = await conn.fetch(ORIGINALS, list(ids))
+    return {row["id"]: FileRef.model_validate(row["original"]) for row in rows}
 
 
 ENDS = """

@@ -10,6 +10,7 @@ import structlog
 from aiohttp import web
 from yarl import URL
 
+from bus.contracts import FileRef
 from gateway.keys import CITY, FILES, POOL, SETTINGS
 from gateway.pages.i18n import gettext as _
 from gateway.pages.i18n import noted as N_
@@ -27,7 +28,7 @@ from gateway.staff.forms import (
 from gateway.staff.pages import ACCOUNT, page
 from gateway.staff.roles import Act
 from gateway.staff.words import type_options
-from store import accounts, cases, deliveries
+from store import accounts, cases, deliveries, ledger
 from store.accounts import Account
 from store.cases import Case, Event
 from store.model import NotAllowed, actions
@@ -173,9 +174,12 @@ async def file(request: web.Request) -> web.StreamResponse:
         raise web.HTTPNotFound
     async with request.config_dict[POOL].acquire() as conn:
         notes = await cases.notes(conn, case.id, public_only=False)
+        originals = await _originals(conn, await cases.history(conn, case.id))
     kept = [*case.attachments, *(one for note in notes for one in note.attachments)]
     if case.original is not None:
-        kept.append(case.original)
+        originals[str(case.id)] = case.original
+    as_they_came = list(originals.values())
+    kept += as_they_came
     found = next((one for one in kept if one.sha256 == sha256), None)
     if found is None:
         raise web.HTTPNotFound
@@ -184,7 +188,7 @@ async def file(request: web.Request) -> web.StreamResponse:
     except KeyError:
         log.error("a case's file is not there", case_id=str(case.id), sha256=sha256)
         raise web.HTTPNotFound from None
-    shown = found.media_type in SHOWN and found is not case.original
+    shown = found.media_type in SHOWN and found not in as_they_came
     return web.Response(
         body=data,
         headers={
@@ -252,6 +256,7 @@ async def _show(
     async with request.config_dict[POOL].acquire() as conn:
         history = await cases.history(conn, case.id)
         notes = await cases.notes(conn, case.id, public_only=False)
+        originals = await _originals(conn, history)
         notices = await deliveries.for_case(conn, case.id)
         people = await accounts.people(conn)
     by_department: dict[str, list[Account]] = {}
@@ -265,6 +270,7 @@ async def _show(
             "case": case,
             "history": history,
             "notes": {str(note.id): note for note in notes},
+            "originals": originals,
             "notices": notices,
             "people": dict(sorted(by_department.items())),
             "departments": [(name, name) for name in _departments(request)],
@@ -283,6 +289,13 @@ async def _show(
         },
         status=status,
     )
+
+
+async def _originals(conn: Any, history: list[Event]) -> dict[str, FileRef]:
+    """The messages that the history speaks of, as they came, by their ids."""
+    told = {str(event.data["complaint_id"]) for event in history if "complaint_id" in event.data}
+    found = await ledger.originals(conn, [UUID(complaint) for complaint in told])
+    return {str(complaint): original for complaint, original in found.items()}
 
 
 def _map_url(request: web.Request, case: Case) -> str | None:
