@@ -17,7 +17,7 @@ export UV_COMPILE_BYTECODE = 1
 
 .PHONY: help
 help: ## What can be asked of this Makefile
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: run
 run: $(STAMP) ## Run everything on http://127.0.0.1:8311/ with three sample logins
@@ -29,7 +29,11 @@ demo: $(STAMP) ## The same, with 25 complaints already on the desks
 
 .PHONY: test
 test: $(STAMP) browser ## Every test, on real servers and in a real browser
-	@$(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not dovecot" $(PYTEST_ARGS)
+
+.PHONY: test-dovecot
+test-dovecot: $(STAMP) ## The mail channel's tests on Dovecot, where Debian's dovecot-imapd is installed
+	@$(BIN)/python -m pytest -m dovecot $(PYTEST_ARGS) tests/contract/test_dovecot.py
 
 .PHONY: check
 check: $(STAMP) ## Lint, types, the import contract

@@ -1,10 +1,45 @@
-"""What a way in is: called upon, goes and looks, or both."""
+"""What a way in is: called upon, goes and looks, or both; and what it may stand on."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
 
 from aiohttp import web
+
+from bus.files import Files
+from bus.publish import Tell
+from bus.worker import Listener
+from channels.intake import Intake
+from channels.mailbox_memory import MailboxMemory
+
+
+@dataclass(frozen=True)
+class Watched:
+    """How it stands with a place where a channel goes and looks."""
+
+    place: str
+    looked_at: datetime | None
+    """When it last looked and could see everything."""
+    waiting: int
+    """Messages there that the books do not have yet."""
+    trouble: str = ""
+    """In words, for an operator; empty when all is well."""
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """What lies at such a place, held against the ledger."""
+
+    place: str
+    held: int
+    """Messages that lie there."""
+    brought_in: int
+    """Those that the ledger did not know and that were told now."""
+    trouble: str = ""
+    """Why it could not be looked at, in words."""
 
 
 @dataclass(frozen=True)
@@ -16,7 +51,41 @@ class Channel:
 
     name: str
     routes: Sequence[web.RouteDef] = ()
-    run: Callable[[asyncio.Event], Awaitable[None]] | None = None
+    run: Callable[[asyncio.Event], Coroutine[Any, Any, None]] | None = None
+    state: Callable[[], Sequence[Watched]] | None = None
+    """The places where it goes and looks, as they are now."""
+    audit: Callable[[], Coroutine[Any, Any, Sequence[Reviewed]]] | None = None
+    """Holds what lies there against the ledger, and brings in what is missing."""
+    listeners: Sequence[Listener] = ()
+    """What it hears on the bus, to do what its caller need not wait for."""
+
+
+@dataclass(frozen=True)
+class Settled:
+    """How a message ended, as the ledger has it."""
+
+    state: str
+    """`received`, `filed`, `quarantined`, `ignored`."""
+    reason: str | None
+
+
+Ledger = Callable[[Sequence[UUID]], Awaitable[Mapping[UUID, Settled]]]
+"""What became of messages, by the ids that their channel gave them; what it lacks is not there."""
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What a channel may stand on. The gateway opens it; tests open it too."""
+
+    intake: Intake
+    tell: Tell
+    files: Files
+    ledger: Ledger
+    secret: bytes
+    public_url: str
+    """Where the world reaches our pages, without a slash at the end."""
+    mailboxes: MailboxMemory | None = None
+    """What the mail channel remembers; it cannot run without."""
 
 
 def noted(text: str) -> str:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
-from bus.contracts import ComplaintReceived, Contact, FileRef
+from bus.contracts import ComplaintReceived, Contact, FileRef, Follows
 from bus.files import Files
 from bus.identity import complaint_id, mint_reference
 from bus.publish import Tell
@@ -40,6 +40,8 @@ class Heard:
     problem_type: str | None = None
     entered_by: str | None = None
     attachments: tuple[FileRef, ...] = ()
+    follows: Follows | None = None
+    answer: bool = True
     received_at: datetime | None = None
     """When it reached us, where the channel knows better than the clock."""
 
@@ -116,6 +118,8 @@ def complaint_from(
         entered_by=heard.entered_by,
         original=original,
         attachments=heard.attachments,
+        follows=heard.follows,
+        answer=heard.answer,
     )
 
 

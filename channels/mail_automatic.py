@@ -1,9 +1,9 @@
 """
 Whether a machine sent a mail, and which sort: such mail never opens a case and is never answered.
 
-The reasons, the first that fits: `own` (a mail of ours came back), `bounce`, `loop`,
+The reasons, the first that fits: `own` (a mail of ours came back), `bounce`,
 `out_of_office`, `auto_reply` (receipts, vacation programs, whatever calls itself automatic),
-`list`, `bulk`, `no_reply` (an address that reads no answer).
+`list`, `loop`, `bulk`, `no_reply` (an address that reads no answer).
 """
 
 import re
@@ -86,9 +86,7 @@ def automatic(message: Message, sender: Address | None, subject: str) -> str | N
         header(message, name).lower() for name in ("Precedence", "X-Precedence") if name in message
     }
     path = [one.strip() for one in headers(message, "Return-Path")][:1]
-    if header(message, "X-Loop") or re.match(r"\W*(?:loop alert|mail loop)\b", subject, re.I):
-        return "loop"
-    if _AWAY.match(subject) or submitted == "auto-replied (vacation)":
+    if _AWAY.match(subject):
         return "out_of_office"
     if submitted not in _NOTHING:
         return "auto_reply"
@@ -100,6 +98,8 @@ def automatic(message: Message, sender: Address | None, subject: str) -> str | N
         return "auto_reply"
     if any(header(message, name) for name in _SAYS_LIST) or "list" in precedence:
         return "list"
+    if header(message, "X-Loop") or re.match(r"\W*(?:loop alert|mail loop)\b", subject, re.I):
+        return "loop"
     if precedence & {"bulk", "junk"} or any(header(message, name) for name in _SAYS_BULK):
         return "bulk"
     if path == ["<>"]:

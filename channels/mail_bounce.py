@@ -70,8 +70,10 @@ _SUBJECT = re.compile(
     r"non remis|no se (?:puede|pudo) entregar|no entregado|devuelto|mancata consegna|"
     r"niet bezorgd|onbestelbaar|не доставлено|недоставлен|не может быть доставлено|"
     r"配信(?:不能|できません|エラー)|送信(?:できません|エラー)|メールを配送できません|"
-    r"退信|无法投递|系统退信|投递失败|"
-    r"メール(?:送信)?エラー|エラー(?:通知|メール)|kan ikke leveres|ikke leveret|kunde inte levereras|"
+    r"退信|无法投递|系统退信|"
+    r"投递失败|"
+    r"メール(?:送信)?エラー|エラー(?:通知|メール)|"
+    r"kan ikke leveres|ikke leveret|kunde inte levereras|"
     r"nie można dostarczyć|"
     r"mail status report|auto.?reply.{0,20}undeliver|user unknown|unknown user|"
     r"permanent delivery|warning.{0,40}(?:not send|not been delivered|delayed|user unknown)|"
@@ -111,6 +113,13 @@ _TELLS = re.compile(
 )
 _REPLY_CODE = re.compile(r"(?<![\d.:])([45]\d\d)[\s\-#(]{1,3}(?=[\d#<(A-Za-z])")
 _STATUS = re.compile(r"(?<![\d.])([245]\.\d{1,3}\.\d{1,3})(?![\d.])")
+# What no house number is taken for.
+_SMTP_TALK = re.compile(
+    r"\b[45]\d\d[ \-]{1,2}#?[45]\.\d{1,3}\.\d{1,3}|#[45]\.\d{1,3}\.\d{1,3}|\bsmtp\b|"
+    r"\b(?:status|code|error)\W{1,3}[45]\.\d{1,3}\.\d|(?:user|recipient|host) unknown|"
+    r"mail ?box (?:is )?full|quota exceeded|remote host|mail server",
+    re.IGNORECASE,
+)
 _EMAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\-]{1,128}@[A-Za-z0-9.\-]{1,200}[A-Za-z0-9]")
 _ORIGINAL = re.compile(
     r"^[\s>|*\-=#_]*(?:(?:the )?(?:original|returned|bounced|unsent|undelivered|"
@@ -377,11 +386,15 @@ def _is_bounce(
     if null_path:
         return (by_subject and tells) or (returns and tells) or (tells and _sendmail_says(text))
     machine = _says_machine(message)
+    if not machine and ("In-Reply-To" in message or "References" in message):
+        return False  # a person who answers, whatever about
+    gives_back = returns or bool(_original_in(text))
+    in_servers_words = _sendmail_says(text)
+    if machine and gives_back and tells:
+        return True
     if by_subject and tells:
-        return machine or returns or _sendmail_says(text) or bool(_original_in(text))
-    return (_sendmail_says(text) or (returns and tells)) and (
-        machine or returns or bool(_original_in(text))
-    )
+        return machine or in_servers_words or (gives_back and bool(_SMTP_TALK.search(top)))
+    return in_servers_words and (machine or gives_back)
 
 
 def _says_machine(message: Message) -> bool:
@@ -408,7 +421,7 @@ _TRANSCRIPT = re.compile(
     r"notificationType\W{1,12}(?:Bounce|Complaint|Delivery)\W|"
     r"following (?:message|recipient|address).{0,60}(?:could not|undeliver|not be|fail)|"
     r"sorry, (?:we were|i was|i wasn't) (?:un)?able to|"
-    r"(?:message|mail|e-?mail).{0,80}(?:could not be|was not|were not|cannot be|undeliverable)",
+    r"(?:message|mail|e-?mail).{0,80}(?:(?:could|can) ?not be|was not|were not) delivered",
     re.IGNORECASE,
 )
 

@@ -77,6 +77,9 @@ def decode(data: bytes, charset: str | None) -> tuple[str, bool]:
     text = data.decode("utf-8", "replace")
     if text.count("�") <= len(text) // 200:
         return text, False
+    if sum(byte > 127 for byte in data[:LOOKED_AT]) * 4 < len(data[:LOOKED_AT]):
+        # Mostly Latin letters: too little to tell its relatives apart.
+        return data.decode("cp1252", "replace"), True
     guess = chardet.detect(data[:LOOKED_AT])["encoding"]
     if guess and (text := _strictly(data, _MEANT.get(guess.lower(), guess))) is not None:
         return text, True

@@ -117,7 +117,9 @@ def addresses(value: str) -> list[Address]:
     if not any(one.email for one in found):
         plain = words(value)
         found = [Address("", one) for one in _ADDRESS.findall(plain)[:MOST_ADDRESSES]] or found
-    if not found and (name := words(value).strip(" \"'<>")):
+    if not any(one.email for one in found) and (
+        name := words(value.partition("<")[0] or value).strip(" \"'<>")
+    ):
         found = [Address(name[:254], "")]
     return found
 

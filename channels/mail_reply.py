@@ -72,6 +72,9 @@ _NAMED_LINE = re.compile(
 )
 _WHAT = {name: what for what, names in _NAMES.items() for name in names.split("|")}
 
+_UNSEEN = re.compile("[\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+# What stands on top of our own mails: `notifier/templates/layout/*/email.txt`.
+_OURS = re.compile(r"^## .{10,60} ##\s*$")
 _ORIGINAL = re.compile(
     r"^[>\s*]*-{2,}\s*(?:(?:original|forwarded|reply|replied|weitergeleitete|ursprüngliche|"
     r"originalt|ursprungligt|opprinnelig|oprindelig|oorspronkelijk|doorgestuurd|mensaje|"
@@ -241,7 +244,7 @@ def _with_rule_above(lines: Sequence[_Line], at: int) -> int:
 def _introduction(lines: Sequence[_Line], at: int) -> int | None:
     """The last line of what introduces a quoted mail and starts here; None if none does."""
     first = _bare(lines[at].text)
-    if _ORIGINAL.match(first) or _FORWARDED.match(first):
+    if _ORIGINAL.match(first) or _FORWARDED.match(first) or _OURS.match(first):
         return at
     if (last := _block(lines, at)) is not None:
         return last
@@ -273,7 +276,7 @@ def _starts_below(lines: Sequence[_Line], at: int, last: int) -> bool:
 
 
 def _bare(line: str) -> str:
-    return line[:LONGEST_LINE].lstrip(">| \t")
+    return _UNSEEN.sub("", line[:LONGEST_LINE]).lstrip(">| \t")
 
 
 def _introduces(joined: str, lines: Sequence[_Line], at: int, last: int) -> bool:
@@ -293,6 +296,8 @@ def _introduces(joined: str, lines: Sequence[_Line], at: int, last: int) -> bool
         return quote_follows or lines[at].quoted or (is_sure and (starts or has_email))
     if joined.endswith((":", "：")) and _SAYS_WROTE.search(joined) and starts:
         return quote_follows or (is_dated and has_email)
+    if joined.endswith((":", "：")) and starts and has_email and bool(_TIME.search(joined)):
+        return quote_follows or bool(_DATE.search(joined))
     if quote_follows and joined.endswith((":", "：")):
         return starts and (has_email or (is_dated and bool(_TIME.search(joined))))
     if last == at and _DATED_NAME.match(joined):
@@ -343,8 +348,11 @@ def _block(lines: Sequence[_Line], at: int) -> int | None:
     if "from" not in told and not {"date", "to", "subject"} <= told.keys():
         return None
     who = told.get("from", "")
-    looks_sent = bool(_EMAIL.search(who)) or (
-        "date" in told and bool(re.search(r"\d", told["date"])) and "subject" in told
+    when = told.get("date", "")
+    looks_sent = (
+        bool(_EMAIL.search(who))
+        or ("subject" in told and bool(re.search(r"\d", when)))
+        or (bool(_DATE.search(when)) and bool(_TIME.search(when)))
     )
     if len(told) >= 3 and looks_sent:
         return last
@@ -352,7 +360,7 @@ def _block(lines: Sequence[_Line], at: int) -> int | None:
 
 
 def _what(line: str) -> tuple[str, str] | None:
-    found = _NAMED_LINE.match(line[:LONGEST_LINE])
+    found = _NAMED_LINE.match(_UNSEEN.sub("", line[:LONGEST_LINE]))
     if found is None:
         return None
     what = _WHAT.get(found[1].strip(" *_").lower())

@@ -6,6 +6,7 @@ Values in, values out; what cannot be read well is read badly rather than not at
 
 import binascii
 import re
+from collections.abc import Sequence
 from html import unescape
 from html.parser import HTMLParser
 
@@ -36,11 +37,8 @@ _BLOCKQUOTE = re.compile(r"<(/?)blockquote\b([^<>]*)>", re.IGNORECASE)
 # Private-use letters that mark where a quotation starts and ends until its lines get a `>`.
 _OPEN, _SHUT = "\ue0f0", "\ue0f1"
 
-_UUENCODED = re.compile(
-    r"^begin(?:-base64)? ([0-7]{3,4}) (\S[^\n]{0,255})\n(.*?)^(?:end|====)[ \t]*$\n?",
-    re.MULTILINE | re.DOTALL,
-)
-_UU_LINE = re.compile(r"[\x20-\x60]{1,86}")
+_BEGIN = re.compile(r"begin [0-7]{3,4} (\S.{0,255})")
+_UU_LINE = re.compile(r"[\x20-\x60]{0,90}")
 
 _RTF_WORD = re.compile(
     r"\\u(-?\d{1,6})\s?\??|\\'([0-9a-fA-F]{2})|\\([a-zA-Z]{1,32})(-?\d{1,10})?[ ]?|"
@@ -168,34 +166,37 @@ def unflowed(text: str, *, delete_space: bool = False) -> str:
 def take_out_files(text: str) -> tuple[str, list[tuple[str, bytes]]]:
     """The text without the uuencoded files in it, and those files."""
     files: list[tuple[str, bytes]] = []
-
-    def take(found: re.Match[str]) -> str:
-        data = _uudecoded(found[3].split("\n"))
-        if data is None:
-            return found[0]
-        files.append((found[2].strip(), data))
-        return ""
-
-    if "\nbegin" not in f"\n{text}":
+    if "begin " not in text:
         return text, files
-    return _UUENCODED.sub(take, text), files
-
-
-def _uudecoded(lines: list[str]) -> bytes | None:
-    data = bytearray()
-    for line in lines:
-        if not line.strip("`\r "):
+    lines, kept, at = text.split("\n"), [], 0
+    while at < len(lines):
+        begins = _BEGIN.fullmatch(lines[at].rstrip())
+        if begins and (file := _uudecoded(lines, at + 1)):
+            data, at = file
+            files.append((begins[1].strip(), data))
             continue
-        if not _UU_LINE.fullmatch(line.rstrip("\r")):
+        kept.append(lines[at])
+        at += 1
+    return "\n".join(kept), files
+
+
+def _uudecoded(lines: Sequence[str], start: int) -> tuple[bytes, int] | None:
+    """The file whose lines start here, and the line below its `end`."""
+    data = bytearray()
+    for at in range(start, len(lines)):
+        line = lines[at].rstrip()
+        if line == "end":
+            return (bytes(data), at + 1) if data else None
+        if not _UU_LINE.fullmatch(line):
             return None
         try:
-            data += binascii.a2b_uu(line)
+            data += binascii.a2b_uu(line or "`")
         except binascii.Error:
             try:  # some encoders count their lines wrong
                 data += binascii.a2b_uu(line[: (((ord(line[0]) - 32) & 63) * 4 + 5) // 3])
             except binascii.Error:
                 return None
-    return bytes(data) if data else None
+    return None
 
 
 def rtf_to_text(rtf: str) -> str:

@@ -94,6 +94,7 @@ _BOUNDARY = re.compile(
     r"^--([^\s\"](?:[^\r\n\"]{0,90}[^\s\"])?)[ \t]*\r?\n(?:content-[a-z-]+:|\r?\n)",
     re.MULTILINE | re.I,
 )
+_EDGE = re.compile(r"^--\S{1,100}[ \t]*\r?$", re.MULTILINE)
 _PAGE = re.compile(r"\s*<(?:!doctype|html|body|div|p)\b", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
 _PADDED = re.compile(r"[A-Za-z0-9+/]=?=")
@@ -391,7 +392,10 @@ class _Reading:
         """The whole readable text, and the HTML where there is some."""
         texts = [text for one in self._bodies if (text := one.text()).strip()]
         html = "\n".join(one for body in self._bodies for one in body.html) or None
-        return plain("\n\n".join(text.strip("\n") for text in texts))[:MOST_TEXT].strip("\n"), html
+        text = plain("\n\n".join(text.strip("\n") for text in texts)).strip("\n")
+        if len(text) > MOST_TEXT:
+            self._problems.append("Its text is longer than we show.")
+        return text[:MOST_TEXT], html
 
     def take(self, message: Message) -> None:
         self._part(message, None, depth=0, first=True)
@@ -416,7 +420,7 @@ class _Reading:
     def _salvaged(self, part: Message) -> Message:
         """Parts whose boundary is not the one that was promised; else its bytes as text."""
         self._problems.append("Its parts are not parted as it says.")
-        written = str(part.get_payload())
+        written = str(part.get_payload() or "")
         found = _BOUNDARY.search(written)
         subtype = part.get_content_subtype() if found else "plain"
         head = (
@@ -424,6 +428,8 @@ class _Reading:
             if found
             else ("Content-Type: text/html" if _PAGE.match(written) else "Content-Type: text/plain")
         )
+        if not found:
+            written = _EDGE.sub("", written)
         mended = f"{head}\n\n{written}".encode("utf-8", "surrogateescape")
         return message_from_bytes(mended, policy=TOLERANT)
 
@@ -437,6 +443,10 @@ class _Reading:
         if subtype == "alternative" and body is None:
             body = _Body()
             self._bodies.append(body)
+        above = str(part.preamble or "").strip()
+        if above and len(headers(part, "Content-Type")) > 1:
+            # The line that should part it from its headers is missing: these are words.
+            self._text(Message(), "text/plain", above.encode("utf-8", "surrogateescape"), body)
         for at, one in enumerate(inside):
             self._part(
                 one,
@@ -499,7 +509,7 @@ class _Reading:
         if not isinstance(payload, str):
             return
         head = payload.lstrip()[:400]
-        if head and len(_BASE64.sub("", head)) > len(head) // 9:
+        if re.match(r"\S+ \S+ \S", head) or len(_BASE64.sub("", head)) > len(head) // 9:
             # It says so, and is none.
             self._problems.append("A part is not in the encoding that it names.")
             del part["Content-Transfer-Encoding"]

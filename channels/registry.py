@@ -2,17 +2,26 @@
 
 from collections.abc import Callable, Mapping
 
-from channels.base import Channel
-from channels.intake import Intake
+from channels import sms_twilio
+from channels.base import Channel, Surroundings
+from channels.email_imap import EmailChannel
 from channels.phone_transcript import PhoneTranscript
+from channels.settings import ChannelSettings
 from channels.web_form import WebForm
 
-CHANNELS: Mapping[str, Callable[[Intake], Channel]] = {
-    "web": lambda intake: WebForm(intake).channel(),
-    "phone": lambda intake: PhoneTranscript(intake).channel(),
+Build = Callable[[Surroundings, ChannelSettings], Channel | None]
+
+CHANNELS: Mapping[str, Build] = {
+    "web": lambda around, settings: WebForm(around.intake).channel(),
+    "email": lambda around, settings: (
+        EmailChannel(around, settings.email).channel() if settings.email else None
+    ),
+    "phone": lambda around, settings: PhoneTranscript(around.intake).channel(),
+    "sms": lambda around, settings: sms_twilio.build(around, settings.sms),
 }
 
 
-def open_channels(intake: Intake) -> dict[str, Channel]:
-    """All ways in, by name."""
-    return {name: build(intake) for name, build in CHANNELS.items()}
+def open_channels(around: Surroundings, settings: ChannelSettings) -> dict[str, Channel]:
+    """All ways in that the settings turn on, by name."""
+    built = {name: build(around, settings) for name, build in CHANNELS.items()}
+    return {name: channel for name, channel in built.items() if channel is not None}

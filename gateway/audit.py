@@ -1,5 +1,6 @@
 """
-`buckstop audit`: the ledger's equation, held against the stream.
+`buckstop audit`: the ledger's equation, held against the stream and against what lies where
+channels fetch from.
 
 Every complaint that a channel acknowledged lies in the stream. One that the ledger does not know
 is in flight while the store still has it before it; when the store believes to be done, it is
@@ -7,7 +8,7 @@ missing, and is told again.
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -16,6 +17,7 @@ import structlog
 
 from bus.connect import Bus
 from bus.stream import again, stored_in
+from channels.base import Channel, Reviewed
 from router.service import routed_id
 from store.ledger import Equation, equation, known
 
@@ -76,6 +78,18 @@ async def audit(pool: asyncpg.Pool, bus: Bus, *, patience: float) -> Audit:
         if found.equation.in_flight == 0 or loop.time() >= until:
             return found
         await asyncio.sleep(0.5)
+
+
+async def review(channels: Iterable[Channel]) -> list[Reviewed]:
+    """
+    What lies in mailboxes and in other places from which channels fetch, held against the ledger;
+    what it lacks is told now.
+    """
+    found: list[Reviewed] = []
+    for channel in channels:
+        if channel.audit is not None:
+            found += await channel.audit()
+    return found
 
 
 async def _unknown(pool: asyncpg.Pool, bus: Bus) -> dict[UUID, int]:

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -19,13 +19,18 @@ from bus.connect import open_bus
 from bus.errors import Unavailable
 from bus.files import open_files
 from channels.intake import Heard, Intake, complaint_from
+from channels.registry import open_channels
 from gateway import doctor as doctor_
 from gateway import samples
 from gateway import settings as settings_
 from gateway.audit import audit as audit_
-from gateway.compose import SERVICES, city_folder
+from gateway.audit import review
+from gateway.compose import SERVICES, city_folder, surroundings
+from gateway.demo.stage import set_up as set_stage
 from gateway.engines import EngineTrouble
 from gateway.house import House
+from gateway.intake import Taken as TakenMails
+from gateway.intake import take_folder
 from gateway.logs import set_up
 from gateway.run import engines_of, reach, running
 from gateway.run import run as run_
@@ -53,8 +58,10 @@ app = App(
 )
 user = App(name="user", help="Who may sign in.")
 city = App(name="city", help="The city's folder.")
+intake = App(name="intake", help="Messages from files, the way they would come in.")
 app.command(user)
 app.command(city)
+app.command(intake)
 
 out = Console(highlight=False, soft_wrap=True)
 err = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -83,7 +90,9 @@ Format = Annotated[Literal["text", "json"], Parameter(help="How figures are prin
 
 @app.command
 def run(
-    *services: Annotated[str, Parameter(help="web, router, store, notifier; none named: all")],
+    *services: Annotated[
+        str, Parameter(help="web, channels, router, store, notifier; none named: all")
+    ],
     where: Where = HERE,
     port: Annotated[int | None, Parameter(help="Serve the pages on this port")] = None,
     sample_logins: Annotated[
@@ -104,7 +113,10 @@ def demo(
     where: Where = HERE,
     port: Annotated[int | None, Parameter(help="Serve the pages on this port")] = None,
 ) -> int:
-    """Run Buckstop with three sample logins and 25 varied complaints on the desks."""
+    """
+    Run Buckstop with three sample logins, 25 varied complaints on the desks, and a page on which
+    you write emails and texts as a resident would.
+    """
     return _run(where, (), port, sample_logins=True, sample_complaints=True)
 
 
@@ -116,6 +128,10 @@ def _run(
     sample_logins: bool,
     sample_complaints: bool,
 ) -> int:
+    stage = None
+    if sample_complaints:
+        stage = set_stage(where.settings())
+        os.environ.update(stage.environment())
     settings = where.settings()
     if port is not None:
         settings = settings.model_copy(
@@ -140,12 +156,16 @@ def _run(
                 out.print(f"  {one.login:<16} {one.what}")
         if not settings.notifier.smtp.host:
             out.print(f"\nMail is not sent but kept: {settings.base_url}/mailbox")
+        if stage is not None:
+            out.print(f"Write emails and texts as a resident: {settings.base_url}/try")
         out.print("\nCtrl-C stops it.\n")
         sys.stdout.flush()
         if sample_complaints:
             await samples.tell_complaints(house)
 
-    return _go(run_(settings, services or tuple(SERVICES), welcome, config=where.config))
+    return _go(
+        run_(settings, services or tuple(SERVICES), welcome, config=where.config, stage=stage)
+    )
 
 
 # ── complaints ──────────────────────────────────────────────────────────────────────────────────
@@ -197,6 +217,74 @@ def submit(
         return 1 if bad else 0
 
     return _go(all_of_them())
+
+
+@intake.command(name="email")
+def intake_email(
+    folder: Annotated[Path, Parameter(help="Every file below it is a mail")],
+    *,
+    where: Where = HERE,
+    format: Format = "text",
+    patience: Annotated[
+        float, Parameter(help="Seconds without progress after which it gives up")
+    ] = 120.0,
+) -> int:
+    """
+    Take in a folder of mails (.eml, any file) as if they lay in a mailbox; running or not.
+
+    Prints how many ended how and why, and the ledger's equation. The same folder again brings
+    nothing new. Exit 1 when a mail came to no end.
+    """
+    settings = where.settings()
+    if not folder.is_dir():
+        return _trouble(f"{folder} is no folder.", code=1)
+
+    async def all_of_them() -> int:
+        taken = await take_folder(settings, folder, patience=patience)
+        _tell_mails(taken, format)
+        return 0 if taken.closes else 1
+
+    return _go(all_of_them())
+
+
+_MOST_REASONS = 20
+
+
+def _tell_mails(taken: TakenMails, format: Format) -> None:
+    if format == "json":
+        _line(
+            {
+                "mails": taken.mails,
+                "same": taken.same,
+                "filed": taken.count("filed"),
+                "quarantined": taken.count("quarantined"),
+                "ignored": taken.count("ignored"),
+                "without_end": taken.without_end,
+                "reasons": [
+                    {"state": state, "reason": reason, "count": count}
+                    for (state, reason), count in taken.endings.most_common()
+                ],
+                "seconds": round(taken.seconds, 2),
+                "slowest": {"seconds": round(taken.slowest, 2), "file": taken.slowest_file},
+                "peak_memory": taken.peak_memory,
+                "equation": str(taken.books),
+                "closes": taken.closes,
+            }
+        )
+        return
+    again = f", {taken.same} of them the same as another" if taken.same else ""
+    out.print(f"{taken.mails} mails{again}, in {taken.seconds:.1f} s")
+    endings = taken.endings.most_common()
+    for (state, reason), count in endings[:_MOST_REASONS]:
+        out.print(f"  {count:>6}  {state}{': ' if reason else ''}{reason}", markup=False)
+    if others := endings[_MOST_REASONS:]:
+        out.print(f"  {sum(count for _, count in others):>6}  for {len(others)} other reasons")
+    if taken.without_end:
+        out.print(f"  {taken.without_end:>6}  without an end yet")
+    if taken.slowest_file:
+        out.print(f"slowest: {taken.slowest:.2f} s, {taken.slowest_file}", markup=False)
+    out.print(f"a reading process took at most {taken.peak_memory // 1_000_000} MB")
+    out.print(str(taken.books))
 
 
 @app.command
@@ -269,7 +357,8 @@ def audit(
     """
     Print the ledger's equation; exit 1 when it does not close.
 
-    What the stream holds and the store has missed is told to it again, and counted.
+    What the stream holds and the store has missed is told to it again, and counted; so is what
+    lies in mailboxes or on Twilio's list and never came in.
     """
     settings = where.settings()
 
@@ -278,7 +367,11 @@ def audit(
             at = settings.bus.model_copy(update={"url": engines.nats_url})
             stored = settings.store.model_copy(update={"dsn": engines.dsn})
             async with open_bus(at, name="buckstop audit") as bus, open_pool(stored) as pool:
+                files = await asyncio.to_thread(open_files, settings.files, settings.data)
+                around = surroundings(settings, bus=bus, pool=pool, files=files)
+                places = await review(open_channels(around, settings.channels).values())
                 found = await audit_(pool, bus, patience=wait)
+                await files.close()
         books = found.equation
         if format == "json":
             _line(
@@ -289,16 +382,20 @@ def audit(
                     "ignored": books.ignored,
                     "in_flight": books.in_flight,
                     "brought_in": found.brought_in,
+                    "places": [asdict(one) for one in places],
                     "closes": found.closes,
                 }
             )
         else:
             out.print(str(books))
+            for one in places:
+                words = one.trouble or f"{one.held} messages, {one.brought_in} brought in"
+                out.print(f"{one.place}: {words}", markup=False)
             if found.brought_in:
                 out.print(f"{found.brought_in} had been missed and were told again.")
             if not found.closes:
                 err.print("The equation does not close yet: something is in flight or lost.")
-        return 0 if found.closes else 1
+        return 0 if found.closes and not any(one.trouble for one in places) else 1
 
     return _go(look())
 

@@ -9,27 +9,30 @@ from uuid import UUID
 import asyncpg
 import structlog
 
-from bus.connect import open_bus
-from bus.files import open_files
+from bus.connect import Bus, open_bus
+from bus.errors import Unavailable
+from bus.files import Files, open_files
 from bus.service import Service
 from bus.worker import Listener, listen
 from channels.base import Ledger, Settled, Surroundings
 from channels.intake import Intake
 from channels.registry import open_channels
 from gateway.city_words import words_of
+from gateway.demo.stage import Stage
 from gateway.engines import Engines
 from gateway.house import House
 from gateway.http import serve
-from gateway.settings import Settings, secret_of
+from gateway.settings import Settings, secret_of, texting_of
 from notifier import service as notifier_service
-from notifier.service import open_sender
+from notifier.service import open_sender, open_text_sender
 from router import service as router_service
 from router.rules import City, load_city
 from router.service import Router, open_router
 from store import accounts
 from store import ledger as ledger_
 from store import service as store_service
-from store.pool import open_pool
+from store.mailbox_memory import MailboxMemory
+from store.pool import GONE, open_pool
 
 log = structlog.stdlib.get_logger()
 
@@ -43,7 +46,9 @@ def city_folder(settings: Settings) -> Path:
 
 
 @asynccontextmanager
-async def open_house(settings: Settings, engines: Engines) -> AsyncIterator[House]:
+async def open_house(
+    settings: Settings, engines: Engines, stage: Stage | None = None
+) -> AsyncIterator[House]:
     """A house on migrated engines, its people known to the store."""
     reachable = settings.bus.model_copy(update={"url": engines.nats_url})
     stored = settings.store.model_copy(update={"dsn": engines.dsn})
@@ -64,15 +69,8 @@ async def open_house(settings: Settings, engines: Engines) -> AsyncIterator[Hous
                 secret=secret_of(settings),
             )
         )
-        intake = Intake(secret=secret_of(settings), files=files, tell=bus.tell)
-        around = Surroundings(
-            intake=intake,
-            tell=bus.tell,
-            files=files,
-            ledger=_ledger(pool),
-            secret=secret_of(settings),
-            public_url=settings.base_url,
-        )
+        texts = await open_things.enter_async_context(open_text_sender(texting_of(settings)))
+        around = surroundings(settings, bus=bus, pool=pool, files=files)
         yield House(
             settings=settings,
             city=router.city,
@@ -80,16 +78,35 @@ async def open_house(settings: Settings, engines: Engines) -> AsyncIterator[Hous
             bus=bus,
             pool=pool,
             files=files,
-            intake=intake,
+            intake=around.intake,
             sender=sender,
+            texts=texts,
             channels=open_channels(around, settings.channels),
+            stage=stage,
         )
+
+
+def surroundings(settings: Settings, *, bus: Bus, pool: asyncpg.Pool, files: Files) -> Surroundings:
+    """What channels stand on."""
+    secret = secret_of(settings)
+    return Surroundings(
+        intake=Intake(secret=secret, files=files, tell=bus.tell),
+        tell=bus.tell,
+        files=files,
+        ledger=_ledger(pool),
+        secret=secret,
+        public_url=settings.base_url,
+        mailboxes=MailboxMemory(pool),
+    )
 
 
 def _ledger(pool: asyncpg.Pool) -> Ledger:
     async def ledger(ids: Sequence[UUID]) -> Mapping[UUID, Settled]:
-        async with pool.acquire(timeout=10) as connection:
-            ends = await ledger_.ends(connection, ids)
+        try:
+            async with pool.acquire(timeout=10) as connection:
+                ends = await ledger_.ends(connection, ids)
+        except GONE as error:
+            raise Unavailable(f"PostgreSQL: {type(error).__name__}") from error
         return {id_: Settled(state, reason) for id_, (state, reason) in ends.items()}
 
     return ledger
@@ -149,6 +166,7 @@ def _notifier(house: House) -> Service:
         words_of(house.city),
         house.bus.tell,
         house.sender,
+        house.texts,
         base_url=house.settings.base_url,
     )
     return _listening("notifier", house, listeners)

@@ -12,7 +12,10 @@ import asyncpg
 
 from bus.connect import open_bus
 from bus.files import open_files
+from channels.email_settings import MailboxSettings
 from gateway.compose import city_folder
+from gateway.doctor_mailboxes import BadMailbox, look_at_mailbox
+from gateway.doctor_texts import BadAccount, look_at_texts
 from gateway.engines import EngineTrouble
 from gateway.run import reach
 from gateway.settings import Settings
@@ -49,14 +52,20 @@ async def examine(settings: Settings) -> list[Finding]:
     except EngineTrouble as error:
         findings.append(Finding("engines", False, str(error)))
     findings.append(await _look("mail", lambda: _mail(settings)))
+    findings += [await _mailbox(one) for one in settings.channels.email]
+    findings.append(await _look("texts", lambda: look_at_texts(settings)))
     return findings
+
+
+async def _mailbox(settings: MailboxSettings) -> Finding:
+    return await _look(f"mailbox {settings.name}", lambda: look_at_mailbox(settings))
 
 
 async def _look(what: str, look: Callable[[], Awaitable[str]]) -> Finding:
     try:
         async with asyncio.timeout(_PATIENCE):
             return Finding(what, True, await look())
-    except _Wrong as error:
+    except (_Wrong, BadAccount, BadMailbox) as error:
         return Finding(what, False, str(error))
     except TimeoutError:
         return Finding(what, False, f"no answer within {_PATIENCE:.0f} seconds.")

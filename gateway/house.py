@@ -9,6 +9,7 @@ from bus.connect import Bus
 from bus.files import Files
 from channels.base import Channel
 from channels.intake import Intake
+from gateway.demo.stage import Stage
 from gateway.settings import Settings
 from notifier.senders import Sender
 from router.rules import City
@@ -27,4 +28,8 @@ class House:
     files: Files
     intake: Intake
     sender: Sender
+    texts: Sender
+    """What carries text messages."""
     channels: Mapping[str, Channel]
+    stage: Stage | None = None
+    """The demo's own servers."""

@@ -9,6 +9,7 @@ from bus.errors import Unavailable
 from channels.photos import Darkroom
 from channels.web_form import WebForm
 from gateway import health, keys
+from gateway.demo.pages import DemoPages
 from gateway.house import House
 from gateway.pages import layout
 from gateway.pages.city_page import page_of
@@ -39,11 +40,13 @@ def application(house: House) -> web.Application:
         house.intake, problem_types=[kind.name for kind in house.city.offered]
     )
     app[keys.DARKROOM] = Darkroom()
-    layout.prepare(app, page_of(house.city))
+    layout.prepare(app, page_of(house.city), demo=house.stage is not None)
     app.add_routes(health.routes(pings(house)))
     for channel in house.channels.values():
         app.add_routes(channel.routes)
     app.add_routes(resident.routes())
+    if house.stage is not None:
+        app.add_routes(DemoPages(house.stage).routes())
     staff.prepare(app)
     return app
 

@@ -17,6 +17,7 @@ import structlog
 
 from gateway.companion import Companion, tell_ready
 from gateway.compose import SERVICES, city_folder, open_house
+from gateway.demo.stage import Stage
 from gateway.engines import Engines, EngineTrouble, open_engines
 from gateway.house import House
 from gateway.instance import Address, hold
@@ -31,7 +32,12 @@ Welcome = Callable[[House, float], Awaitable[None]]
 
 
 async def run(
-    settings: Settings, names: Collection[str], welcome: Welcome, *, config: Path | None = None
+    settings: Settings,
+    names: Collection[str],
+    welcome: Welcome,
+    *,
+    config: Path | None = None,
+    stage: Stage | None = None,
 ) -> None:
     """
     Run the named services until SIGTERM or Ctrl-C; what is in hand is finished first.
@@ -64,11 +70,13 @@ async def run(
         await _make_schema_agree(settings, engines)
         apart = [name for name in names if name != "web"] if _are_two(settings, names) else []
         async with AsyncExitStack() as open_things:
+            if stage is not None:
+                await open_things.enter_async_context(stage.open())
             companion = Companion(settings, engines, apart, config)
             if apart:
                 starting = asyncio.create_task(companion.start(), name="companion starts")
                 open_things.push_async_callback(_end, companion, starting)
-            house = await open_things.enter_async_context(open_house(settings, engines))
+            house = await open_things.enter_async_context(open_house(settings, engines, stage))
             services = [SERVICES[name](house) for name in names if name not in apart]
             if apart:
                 await starting

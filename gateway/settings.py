@@ -19,6 +19,7 @@ from bus import connect
 from bus.files import Settings as FileSettings
 from channels.settings import ChannelSettings
 from notifier.settings import NotifierSettings
+from notifier.sms_settings import SmsSettings
 from store import pool
 
 PREFIX = "BUCKSTOP__"
@@ -138,6 +139,27 @@ def load(config: Path | None = None, *, data: Path | None = None) -> Settings:
     if faults:
         raise BadSettings(faults)
     return settings if data is None else settings.model_copy(update={"data": data})
+
+
+def texting_of(settings: Settings) -> SmsSettings:
+    """
+    How texts are sent: as the settings say, and what they leave out as texts come in. Reports are
+    asked for where Twilio can bring them: to a public address, signed with a token that we know.
+    """
+    ours, theirs = settings.notifier.sms, settings.channels.sms
+    known: dict[str, object] = {}
+    if not ours.account_sid and theirs.account_sid:
+        known = {"account_sid": theirs.account_sid, "auth_token": theirs.auth_token}
+        if theirs.api_url != type(theirs)().api_url:
+            known["api_url"] = theirs.api_url
+        if not (ours.from_number or ours.messaging_service_sid):
+            if not theirs.numbers:
+                return ours  # nothing that we could send from
+            known["from_number"] = theirs.numbers[0]
+    account = ours.account_sid or theirs.account_sid
+    if not ours.status_callback and settings.http.base_url and account == theirs.account_sid:
+        known["status_callback"] = f"{settings.base_url}{theirs.webhook_path}/status"
+    return ours.model_copy(update=known)
 
 
 def secret_of(settings: Settings) -> bytes:

@@ -25,6 +25,7 @@ from aiolimiter import AsyncLimiter
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from bus.contracts import FileRef
+from bus.identity import notice_token
 from notifier.senders import Again, Failed, Mail, Outcome, Sent, Unknown
 
 log = structlog.stdlib.get_logger()
@@ -39,17 +40,22 @@ class _AsWritten(Compat32):
     def fold_binary(self, name: str, value: str) -> bytes:
         if isinstance(value, str) and value.isascii() and "\n" not in value:
             line = f"{name}: {value}"
-            if len(line) <= _LONGEST_LINE:
+            # One word cannot be folded, however long it is.
+            if len(line) <= _LONGEST_LINE or (" " not in value and len(line) <= _LONGEST_WORD):
                 return line.encode("ascii") + b"\r\n"
         return super().fold_binary(name, value)
 
 
 _LONGEST_LINE = 78  # RFC 5322, 2.1.1
+_LONGEST_WORD = 400  # the longest address of ours and more, far below the 998 that a server takes
 _POLICY = _AsWritten(linesep="\r\n")
 _MEDIA_TYPE = re.compile(r"([\w.+-]+)/([\w.+-]+)", re.ASCII)
 _QUOTED, _ESCAPE = re.compile(r'([\\"])'), r"\\\1"
 _HOLDS_ADDRESS = re.compile(r"<?[^\s<>]+@[^\s<>]+>?")
 _NO_ADDRESS = "the address is not an email address"
+
+OWN_MAIL = "X-Buckstop-Notice"
+"""The header that every mail of ours carries; its value is the notice, as `receipt`."""
 
 
 class SmtpSettings(BaseModel):
@@ -97,10 +103,28 @@ class Envelope:
     from_address: str
     from_name: str
     reply_to: str = ""
+    secret: bytes = b""
+    """
+    With it and with `reply_to`, each mail carries a token that only we can make: an answer comes
+    to `local+TOKEN@domain`, and so does a bounce, and names the mail that it belongs to.
+    """
 
     @property
     def domain(self) -> str:
         return self.from_address.rpartition("@")[2]
+
+    def token(self, notice_id: UUID) -> str:
+        """What proves that something answers this mail; empty where answers are not read."""
+        return _token(self.secret, notice_id) if self.secret and self.reply_to else ""
+
+    def signed(self, token: str) -> str:
+        """The address for answers and bounces that names the mail by its token."""
+        local, _, domain = self.reply_to.rpartition("@")
+        return f"{local}+{token}@{domain}"
+
+
+# Asked for twice, for the mail and for the envelope around it, and a fifth of the work.
+_token = lru_cache(maxsize=256)(notice_token)
 
 
 @asynccontextmanager
@@ -216,9 +240,11 @@ class SmtpSender:
                 log.info("sent without attachments", notice_id=str(mail.notice_id), most=int(most))
                 message = build_message(mail, self._envelope, ())
             options.append(f"SIZE={len(message)}")
+        token = self._envelope.token(mail.notice_id)
+        sender = self._envelope.signed(token) if token else self._envelope.from_address
         handed_over = False
         try:
-            await client.mail(self._envelope.from_address, options=options, encoding=encoding)
+            await client.mail(sender, options=options, encoding=encoding)
             await client.rcpt(recipient, encoding=encoding)
             handed_over = True
             answer = await client.data(message)
@@ -323,16 +349,25 @@ def build_message(mail: Mail, envelope: Envelope, files: Sequence[tuple[FileRef,
         body = _together("alternative", mail, [body, _words("html", mail.html)])
     if files:
         body = _together("mixed", mail, [body, *(_attachment(file, data) for file, data in files)])
+    token = envelope.token(mail.notice_id)
+    # Nobody wrote this Message-ID: it only holds together what is about one case.
+    thread = f"<case-{mail.case_id}@{envelope.domain}>" if mail.case_id else ""
+    receipt = mail.notice == "receipt"
     headers = {
         "From": _named(envelope.from_name, envelope.from_address),
         "To": _named(mail.recipient_name or "", on_the_wire(mail.recipient)),
         "Subject": _encoded(_shown(mail.subject)),
         "Date": format_datetime(mail.written_at),
-        "Message-ID": f"<{mail.notice_id}@{envelope.domain}>",
-        "Reply-To": envelope.reply_to,
+        "Message-ID": f"<{token or mail.notice_id}@{envelope.domain}>",
+        "In-Reply-To": thread,
+        "References": thread,
+        "Reply-To": envelope.signed(token) if token else envelope.reply_to,
         # RFC 3834, and what Exchange listens to: nobody's holiday notice comes back.
-        "Auto-Submitted": "auto-generated",
+        "Auto-Submitted": "auto-replied" if receipt else "auto-generated",
         "X-Auto-Response-Suppress": "All",
+        "Precedence": "bulk" if receipt else "",
+        # By this we know our own mail when it comes back to us.
+        OWN_MAIL: mail.notice,
         "MIME-Version": "1.0",
     }
     lines = [_POLICY.fold_binary(name, value) for name, value in headers.items() if value]

@@ -1,23 +1,33 @@
 """Which notices follow from a fact about a case: to whom, or to nobody and why."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+
+import phonenumbers
 
 from bus.contracts import (
     CaseAssigned,
     CaseClosed,
     CaseFact,
+    CaseFollowed,
+    CaseIncomplete,
     CaseNoted,
     CaseOpened,
     CaseReopened,
     CaseSummary,
+    ChoiceAsked,
+    Contact,
 )
 
 NO_EMAIL = "the resident left no email address"
-ONLY_PHONE = "the resident left only a phone number, and text messages are not set up"
+ONLY_PHONE = "the resident left only a phone number, and never wrote to us by text message"
+MAIL_COMES_BACK = "mail to the resident comes back"
+NO_MORE_TEXTS = "the resident wants no more text messages"
+NO_ANSWER = "the resident asked for no automatic answer, or had many of them"
 NO_PERSON = "the case is on no person's desk"
 NO_STAFF_EMAIL = "the assigned person has no email address"
-SAME_ADDRESS = "the same address gets the resident's closing words"
+NO_STAFF_NUMBER = "the assigned person wants text messages, but has no number that takes them"
+SAME_ADDRESS = "the same address hears of it already"
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,7 @@ class Notice:
     notice: str
     """Which templates: `receipt`, `assignment`, `update`, …"""
     medium: str
+    """`email` or `sms`."""
     recipient: str
     recipient_name: str | None
     language: str
@@ -44,49 +55,101 @@ Decision = Notice | Withheld
 
 
 def decide(
-    fact: CaseFact, *, languages: Collection[str], staff_language: str
+    fact: CaseFact | ChoiceAsked, *, languages: Collection[str], staff_language: str
 ) -> tuple[Decision, ...]:
     """
-    Everybody who hears of `fact`, each once; nothing for facts that concern nobody outside.
+    Everybody who hears of `fact`, no address twice; nothing for facts that concern nobody outside.
 
-    A resident is written to in the language of the report where we have it, else in English.
+    A resident is written to in the language of the report where we have it, else in English: by
+    email where it arrives, else by text message, and the other way round when the report came by
+    text message.
     """
+    if isinstance(fact, ChoiceAsked):
+        language = _spoken(fact.language, languages)
+        return (_by_text("choice", fact.reporter, language) or Withheld("choice", NO_MORE_TEXTS),)
     case = fact.case
     match fact:
+        case CaseOpened(answer=False):
+            return (Withheld("receipt", NO_ANSWER),)
         case CaseOpened():
             return (_to_resident("receipt", case, languages),)
+        case CaseIncomplete(missing="place"):
+            return (_to_resident("question_place", case, languages),)
         case CaseAssigned():
-            return (_to_assignee("assignment", case, staff_language),)
+            return _assignment(case, staff_language)
         case CaseNoted(public=True):
             return (_to_resident("update", case, languages),)
+        case CaseFollowed():
+            return (_to_assignee("followed", case, staff_language),)
         case CaseClosed():
-            return _closing(case, languages, staff_language)
+            return _once_each(
+                (
+                    _to_resident("closure_resident", case, languages),
+                    _to_assignee("closure_staff", case, staff_language),
+                )
+            )
         case CaseReopened():
             return (_to_assignee("reopened", case, staff_language),)
         case _:
             return ()
 
 
-def _closing(
-    case: CaseSummary, languages: Collection[str], staff_language: str
-) -> tuple[Decision, ...]:
-    resident = _to_resident("closure_resident", case, languages)
-    staff = _to_assignee("closure_staff", case, staff_language)
-    if (
-        isinstance(resident, Notice)
-        and isinstance(staff, Notice)
-        and resident.recipient.casefold() == staff.recipient.casefold()
-    ):
-        staff = Withheld("closure_staff", SAME_ADDRESS)
-    return (resident, staff)
+def _once_each(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
+    """The same, but who was told once is not told again."""
+    told: set[str] = set()
+    decided: list[Decision] = []
+    for decision in decisions:
+        if isinstance(decision, Notice):
+            address = decision.recipient.casefold()
+            if address in told:
+                decision = Withheld(decision.notice, SAME_ADDRESS)
+            told.add(address)
+        decided.append(decision)
+    return tuple(decided)
 
 
 def _to_resident(notice: str, case: CaseSummary, languages: Collection[str]) -> Decision:
-    email = (case.reporter.email or "").strip()
-    if not email:
-        return Withheld(notice, ONLY_PHONE if case.reporter.phone else NO_EMAIL)
-    language = case.language if case.language in languages else "en"
-    return Notice(notice, "email", email, case.reporter.name, language)
+    who, language = case.reporter, _spoken(case.language, languages)
+    mail, text = _by_email(notice, who, language), _by_text(notice, who, language)
+    # Who wrote a text has the telephone in hand; a text is short, though, and mail holds all.
+    chosen = text or mail if case.channel == "sms" else mail or text
+    return chosen or Withheld(notice, _why_not(case))
+
+
+def _by_email(notice: str, who: Contact, language: str) -> Notice | None:
+    email = (who.email or "").strip()
+    if not email or not who.email_works:
+        return None
+    return Notice(notice, "email", email, who.name, language)
+
+
+def _by_text(notice: str, who: Contact, language: str) -> Notice | None:
+    number = _number(who.phone) if who.texts else None
+    return Notice(notice, "sms", number, who.name, language) if number else None
+
+
+def _why_not(case: CaseSummary) -> str:
+    who = case.reporter
+    if (who.email or "").strip():
+        return MAIL_COMES_BACK
+    if case.channel == "sms":
+        return NO_MORE_TEXTS
+    return ONLY_PHONE if who.phone else NO_EMAIL
+
+
+def _assignment(case: CaseSummary, language: str) -> tuple[Decision, ...]:
+    mail = _to_assignee("assignment", case, language)
+    if case.assignee is None or not case.assignee.texts:
+        return (mail,)
+    number = _number(case.assignee.phone)
+    if number is None:
+        # One reason is enough where both ways are closed.
+        return (mail,) if isinstance(mail, Withheld) else (mail, _NO_NUMBER)
+    text = Notice("assignment", "sms", number, case.assignee.name, language)
+    return (text,) if isinstance(mail, Withheld) else (mail, text)
+
+
+_NO_NUMBER = Withheld("assignment", NO_STAFF_NUMBER)
 
 
 def _to_assignee(notice: str, case: CaseSummary, language: str) -> Decision:
@@ -96,3 +159,20 @@ def _to_assignee(notice: str, case: CaseSummary, language: str) -> Decision:
     if not email:
         return Withheld(notice, NO_STAFF_EMAIL)
     return Notice(notice, "email", email, case.assignee.name, language)
+
+
+def _spoken(language: str, languages: Collection[str]) -> str:
+    return language if language in languages else "en"
+
+
+def _number(given: str | None) -> str | None:
+    """A telephone number in E.164; None for what is none."""
+    if not given:
+        return None
+    try:
+        number = phonenumbers.parse(given, "US")
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_possible_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)

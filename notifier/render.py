@@ -1,4 +1,4 @@
-"""Writes notices: a fact and a decision become subject, plain text and HTML of a mail."""
+"""Writes notices: a fact and a decision become the words of a mail or of a text message."""
 
 import re
 import tomllib
@@ -27,12 +27,16 @@ from markupsafe import Markup, escape
 
 from bus.contracts import (
     CaseAssigned,
+    CaseChoice,
     CaseClosed,
     CaseFact,
+    CaseFollowed,
+    CaseIncomplete,
     CaseNoted,
     CaseOpened,
     CaseReopened,
     CaseSummary,
+    ChoiceAsked,
     Contact,
     FileRef,
     NoticeQueued,
@@ -41,13 +45,20 @@ from bus.contracts import (
 from bus.identity import fact_id
 from notifier.city_words import CityWords
 from notifier.policy import Notice
+from notifier.sms_fit import LONGEST_CALLED, LONGEST_WRITTEN, Short, TooLong, cut, fitted
+from notifier.sms_text import MOST_SEGMENTS
 
 LONGEST_QUOTE = 5_000  # characters of what somebody wrote; the case page holds all of it
 LONGEST_SUBJECT = 160
 LONGEST_NAME = 80
+LONGER_TEXTS = {"choice": 3}
+"""Segments of the text messages that may have more than `sms_text.MOST_SEGMENTS`."""
 
 _TEMPLATES = Path(__file__).parent / "templates"
-_KINDS = ("subject.txt", "email.txt", "email.html")
+_KINDS = {"email": ("subject.txt", "email.txt", "email.html"), "sms": ("sms.txt",)}
+_LONGEST_CITY = 24
+_LONGEST_LOOK = 2_000  # letters of what somebody wrote that can matter for a text
+_LONGEST_SAID = 60  # the beginning of a report, by which a resident knows it again
 _LOCALES = {"en": "en_US", "es": "es_US"}
 
 # What a mail or a terminal could take for a command: controls, and marks that turn the direction
@@ -127,6 +138,7 @@ class Renderer:
             city=city,
             band=city.colour,
             on_band=letters_on(city.colour),
+            city_short=cut(city.name, _LONGEST_CITY),
             replies_read=replies_read,
         )
         at = ""
@@ -134,9 +146,9 @@ class Renderer:
             # The first pass, done once: the frame, the pieces and the city's own words. What is
             # left for each notice is flat, which makes it three times as fast.
             flat = {}
-            for notice in sorted(_SAMPLES):
+            for notice, media in MEDIA.items():
                 for language, labels in self._city_in.items():
-                    for kind in _KINDS:
+                    for kind in (kind for medium in media for kind in _KINDS[medium]):
                         at = f"{notice}/{language}/{kind}"
                         flat[at] = frame.get_template(at).render(
                             language=language, city_name=labels.name, phones=labels.phones
@@ -148,15 +160,22 @@ class Renderer:
             for notice, facts in _SAMPLES.items():
                 for language in self.languages:
                     at = f"{notice}/{language}"
-                    to = Notice(notice, "email", "somebody@example.org", None, language)
-                    for fact in facts:
-                        self.write(fact, to, now=fact.occurred_at)
+                    for medium in MEDIA[notice]:
+                        to = Notice(notice, medium, _TO[medium], None, language)
+                        for fact in facts:
+                            self.write(fact, to, now=fact.occurred_at)
         except TemplateError as error:
             raise BadTemplate(f"{at}: {type(error).__name__}: {error}") from error
+        except TooLong as error:
+            raise BadTemplate(f"{at}/sms.txt: {error}") from error
 
-    def write(self, fact: CaseFact, to: Notice, *, now: datetime) -> NoticeQueued:
+    def write(self, fact: CaseFact | ChoiceAsked, to: Notice, *, now: datetime) -> NoticeQueued:
         """The notice, ready to be queued. The same fact and decision give the same id."""
+        if isinstance(fact, ChoiceAsked):
+            return self._text_message(fact, to, fact.complaint_id, fact.reference, now)
         case = fact.case
+        if to.medium == "sms":
+            return self._text_message(fact, to, case.case_id, case.reference, now)
         attached = (
             attachable(case.attachments, self._attach_up_to) if to.notice == "assignment" else ()
         )
@@ -177,6 +196,54 @@ class Renderer:
             + "\n",
             html=self._fill(f"{which}/email.html", values),
             attachments=attached,
+        )
+
+    def _text_message(
+        self,
+        fact: CaseFact | ChoiceAsked,
+        to: Notice,
+        case_id: UUID,
+        reference: str,
+        now: datetime,
+    ) -> NoticeQueued:
+        which = f"{to.notice}/{to.language}/sms.txt"
+        short = _choices(fact) if isinstance(fact, ChoiceAsked) else self._short(fact, to.language)
+        most = LONGER_TEXTS.get(to.notice, MOST_SEGMENTS)
+        return NoticeQueued(
+            message_id=fact_id(fact.message_id, to.notice, to.recipient),
+            occurred_at=now,
+            case_id=case_id,
+            reference=reference,
+            notice=to.notice,
+            medium=to.medium,
+            recipient=to.recipient,
+            recipient_name=to.recipient_name,
+            language=to.language,
+            text=fitted(short, lambda values: self._fill(which, values), most),
+        )
+
+    def _short(self, fact: CaseFact, language: str) -> Short:
+        case, words = fact.case, self._words[language]
+        _, said, outcome = _happening(fact)
+        ended = words["outcome_sms"].get(outcome) or words["outcome"].get(outcome, outcome)
+        type_label = case.problem_type or ""
+        type_label = self._city_in[language].types.get(type_label, type_label)
+        return Short(
+            fixed={
+                "reference": case.reference,
+                "case_url": self._links.case(case.case_id),
+                "track_url": self._links.track(case.reference),
+                "emergency": case.emergency,
+            },
+            written={
+                "said": one_line(case.text[:_LONGEST_LOOK], _LONGEST_SAID),
+                "words": one_line(said[:_LONGEST_LOOK], LONGEST_WRITTEN),
+            },
+            called={
+                "type_label": one_line(type_label, LONGEST_CALLED),
+                "place": self._place(case)[0],
+                "outcome_sms": ended,
+            },
         )
 
     def _fill(self, name: str, values: dict[str, Any]) -> str:
@@ -226,6 +293,9 @@ class Renderer:
             "outcome": words["outcome"].get(outcome, outcome),
             "outcome_short": words["outcome_short"].get(outcome, outcome),
             "reporter": _Reporter.of(case.reporter),
+            "asks_place": case.channel == "email" and not place,
+            "verified": isinstance(fact, CaseFollowed) and fact.verified,
+            "added_photos": len(fact.attachments) if isinstance(fact, CaseFollowed) else 0,
             "photos": len(case.attachments),
             "attached": len(attached),
         }
@@ -306,6 +376,8 @@ def _happening(fact: CaseFact) -> tuple[str | None, str, str]:
             return fact.closed_by, fact.words, fact.outcome
         case CaseReopened():
             return fact.reopened_by, fact.reason, ""
+        case CaseFollowed():
+            return None, fact.text, ""
         case _:
             return None, "", ""
 
@@ -435,7 +507,20 @@ def _words(folders: Sequence[Path], language: str) -> dict[str, dict[str, str]]:
     return words
 
 
-def _samples() -> dict[str, tuple[CaseFact, ...]]:
+def _choices(asked: ChoiceAsked) -> Short:
+    numbers = [str(number) for number in range(1, len(asked.choices) + 1)]
+    return Short(
+        fixed={"numbers": ", ".join(numbers), "new_number": len(numbers) + 1},
+        written={},
+        called={},
+        choices=tuple(
+            (one.reference, one_line(one.words[:_LONGEST_LOOK], _LONGEST_SAID))
+            for one in asked.choices
+        ),
+    )
+
+
+def _samples() -> dict[str, tuple[CaseFact | ChoiceAsked, ...]]:
     """For each notice two facts, one that says everything and one that says the least."""
     at = datetime(2026, 1, 15, 18, 30, tzinfo=UTC)
     case_id = fact_id("sample case")
@@ -459,17 +544,34 @@ def _samples() -> dict[str, tuple[CaseFact, ...]]:
             "attachments": (file, large),
         }
     )
-    samples: dict[str, list[CaseFact]] = {}
+    samples: dict[str, list[CaseFact | ChoiceAsked]] = {}
     for case, words, who in ((full, full.text, "b"), (least, "", None)):
         common: dict[str, Any] = {"message_id": case_id, "occurred_at": at, "case": case}
         closed = CaseClosed(**common, outcome="fixed", words=words, closed_by=who or "b")
-        facts: dict[str, CaseFact] = {
+        choice = CaseChoice(case_id=case_id, reference=case.reference, words=words)
+        facts: dict[str, CaseFact | ChoiceAsked] = {
             "receipt": CaseOpened(**common),
             "assignment": CaseAssigned(**common, assigned_by=who),
             "update": CaseNoted(**common, text=words, public=True, author="b"),
             "closure_resident": closed,
             "closure_staff": closed,
-            "reopened": CaseReopened(**common, reason=words, reopened_by="b"),
+            "reopened": CaseReopened(**common, reason=words, reopened_by=who or ""),
+            "followed": CaseFollowed(
+                **common,
+                complaint_id=case_id,
+                text=words,
+                verified=who is None,
+                attachments=case.attachments,
+            ),
+            "question_place": CaseIncomplete(**common, missing="place"),
+            "choice": ChoiceAsked(
+                message_id=case_id,
+                occurred_at=at,
+                complaint_id=case_id,
+                reference=case.reference,
+                reporter=case.reporter,
+                choices=(choice,) * (5 if who else 1),
+            ),
         }
         for notice, fact in facts.items():
             samples.setdefault(notice, []).append(fact)
@@ -477,6 +579,17 @@ def _samples() -> dict[str, tuple[CaseFact, ...]]:
 
 
 _SAMPLES = _samples()
+_TO = {"email": "somebody@example.org", "sms": "+18165550100"}
 
-NOTICES = tuple(sorted(_SAMPLES))
-"""Every notice that there is."""
+MEDIA: Mapping[str, tuple[str, ...]] = {
+    "assignment": ("email", "sms"),
+    "choice": ("sms",),
+    "closure_resident": ("email", "sms"),
+    "closure_staff": ("email",),
+    "followed": ("email",),
+    "question_place": ("email", "sms"),
+    "receipt": ("email", "sms"),
+    "reopened": ("email",),
+    "update": ("email", "sms"),
+}
+"""Every notice that there is, with the ways in which it can go out."""

@@ -1,4 +1,4 @@
-"""What can carry a notice: the port, the mail that goes in and the outcome that comes out."""
+"""What can carry a notice: the port, what goes in and the outcome that comes out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,12 +6,15 @@ from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from bus.contracts import FileRef
+from bus.contracts import ContactMark, FileRef
 
 
 @dataclass(frozen=True)
 class Mail:
-    """One email to one address. `notice_id` makes it the same mail however often it is tried."""
+    """
+    One email to one address, or one text to one number. `notice_id` makes it the same mail however
+    often it is tried.
+    """
 
     notice_id: UUID
     reference: str
@@ -22,6 +25,9 @@ class Mail:
     html: str | None
     attachments: tuple[FileRef, ...]
     written_at: datetime
+    notice: str = ""
+    """Which notice, as `receipt`."""
+    case_id: UUID | None = None
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,8 @@ class Failed:
     """It was refused for good, for a reason that a person can act on; it names nobody."""
 
     reason: str
+    mark: ContactMark | None = None
+    """What that teaches about the address or number."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The notifier at work: facts about cases become queued notices, queued notices become mails."""
+"""The notifier at work: facts about cases become queued notices, and those mails and texts."""
 
 import asyncio
 from collections import OrderedDict
@@ -13,12 +13,15 @@ from bus.contracts import (
     CaseAssigned,
     CaseClosed,
     CaseFact,
+    CaseFollowed,
+    CaseIncomplete,
     CaseNoted,
     CaseOpened,
     CaseReopened,
+    ChoiceAsked,
     Fact,
+    MessageSetAside,
     NoticeFailed,
-    NoticeOutcome,
     NoticeQueued,
     NoticeSent,
     NoticeUnknown,
@@ -26,7 +29,7 @@ from bus.contracts import (
 )
 from bus.errors import NotYet, Refused
 from bus.files import Files
-from bus.identity import fact_id
+from bus.identity import complaint_id, fact_id
 from bus.publish import Tell
 from bus.worker import Listener
 from notifier.city_words import CityWords
@@ -36,6 +39,8 @@ from notifier.policy import Withheld, decide
 from notifier.render import Links, Renderer
 from notifier.senders import Again, Failed, Mail, Outcome, Sender, Sent, Unknown
 from notifier.settings import NotifierSettings
+from notifier.sms_settings import SmsSettings
+from notifier.sms_twilio import open_twilio_sender
 
 log = structlog.stdlib.get_logger()
 
@@ -62,15 +67,29 @@ def make_renderer(settings: NotifierSettings, city: CityWords, *, base_url: str)
 
 @asynccontextmanager
 async def open_sender(
-    settings: NotifierSettings, city: CityWords, *, files: Files
+    settings: NotifierSettings, city: CityWords, *, files: Files, secret: bytes = b""
 ) -> AsyncIterator[Sender]:
-    """The sender that the settings ask for; without a mail server, the local mailbox."""
+    """
+    The sender that the settings ask for; without a mail server, the local mailbox. `secret` signs
+    the addresses for answers.
+    """
     if not settings.smtp.host:
         yield MailboxSender()
         return
     name = settings.from_name or city.full_names.get("en") or f"City of {city.name}"
-    envelope = Envelope(settings.from_address, name, settings.reply_to)
+    signs = secret if settings.signed_replies else b""
+    envelope = Envelope(settings.from_address, name, settings.reply_to, signs)
     async with open_smtp(settings.smtp, envelope, files.read) as sender:
+        yield sender
+
+
+@asynccontextmanager
+async def open_text_sender(settings: SmsSettings) -> AsyncIterator[Sender]:
+    """The sender of texts; without an account, the local mailbox."""
+    if not settings.account_sid:
+        yield MailboxSender()
+        return
+    async with open_twilio_sender(settings) as sender:
         yield sender
 
 
@@ -79,21 +98,33 @@ def listeners(
     city: CityWords,
     tell: Tell,
     sender: Sender,
+    texts: Sender | None = None,
     *,
     base_url: str,
 ) -> list[Listener]:
     """
-    What the notifier hears; `base_url` is where people reach our pages. Raises
-    `notifier.render.BadTemplate` when its words are wrong.
+    What the notifier hears; `base_url` is where people reach our pages, `texts` what carries text
+    messages (None: the local mailbox). Raises `notifier.render.BadTemplate` when its words are
+    wrong.
     """
     renderer = make_renderer(settings, city, base_url=base_url)
     writer = Writer(renderer, tell, staff_language=settings.staff_language)
     carrier = Carrier(sender, tell)
+    texter = Carrier(texts or MailboxSender(), tell, medium="sms")
     return [
         Listener(
             durable="notifier_case",
             stream="CASES",
-            contracts=(CaseOpened, CaseAssigned, CaseNoted, CaseClosed, CaseReopened),
+            contracts=(
+                CaseOpened,
+                CaseAssigned,
+                CaseNoted,
+                CaseFollowed,
+                CaseIncomplete,
+                ChoiceAsked,
+                CaseClosed,
+                CaseReopened,
+            ),
             handle=writer.hear,
             batch=128,
             linger=0.05,
@@ -108,6 +139,18 @@ def listeners(
             tries=_TRIES,
             ack_wait=_ACK_WAIT,
             last_words=carrier.give_up,
+        ),
+        # Texts go one a second where mails go a hundred: neither waits for the other.
+        Listener(
+            durable="notifier_text_queued",
+            stream="NOTICES",
+            contracts=(NoticeQueued,),
+            handle=texter.carry,
+            batch=128,
+            linger=0.05,
+            tries=_TRIES,
+            ack_wait=_ACK_WAIT,
+            last_words=texter.give_up,
         ),
     ]
 
@@ -131,7 +174,11 @@ class Writer:
         await self._tell(told)
 
     def _follow(self, fact: Fact, now: datetime) -> list[Fact]:
-        if not isinstance(fact, CaseFact):
+        if isinstance(fact, ChoiceAsked):
+            case_id = fact.complaint_id  # no case yet: which one, is what is asked
+        elif isinstance(fact, CaseFact):
+            case_id = fact.case.case_id
+        else:
             raise Refused(f"{fact.tag} is no fact about a case")
         told: list[Fact] = []
         decisions = decide(
@@ -143,7 +190,7 @@ class Writer:
                     NoticeWithheld(
                         message_id=fact_id(fact.message_id, decision.notice, "withheld"),
                         occurred_at=now,
-                        case_id=fact.case.case_id,
+                        case_id=case_id,
                         notice=decision.notice,
                         reason=decision.reason,
                     )
@@ -153,15 +200,19 @@ class Writer:
         return told
 
 
-class Carrier:
-    """Hands queued notices to the sender and tells what became of them."""
+MEDIA = ("email", "sms")
 
-    def __init__(self, sender: Sender, tell: Tell) -> None:
+
+class Carrier:
+    """Hands queued notices of one medium to its sender and tells what became of them."""
+
+    def __init__(self, sender: Sender, tell: Tell, *, medium: str = "email") -> None:
         self._sender = sender
         self._tell = tell
+        self._medium = medium
         # When some of a batch must come again, the worker loop hands over all of it again, one by
         # one. What was settled a moment ago is remembered, so that nobody gets a mail twice.
-        self._settled: OrderedDict[UUID, NoticeOutcome | None] = OrderedDict()
+        self._settled: OrderedDict[UUID, tuple[Fact, ...]] = OrderedDict()  # what is to be told
         self._put_off: OrderedDict[UUID, tuple[float, Again]] = OrderedDict()
 
     async def carry(self, facts: Sequence[Fact]) -> None:
@@ -177,18 +228,20 @@ class Carrier:
         for fact in facts:
             if not isinstance(fact, NoticeQueued):
                 raise Refused(f"{fact.tag} is no notice")
-            if fact.medium != "email":
+            if fact.medium not in MEDIA:
                 raise Refused(f"nothing here carries {fact.medium}")
+            if fact.medium != self._medium:
+                continue  # the other carrier's
             put_off_until, why = self._put_off.get(fact.message_id, (0.0, None))
             if fact.message_id in self._settled:
-                if (untold := self._settled[fact.message_id]) is not None:
-                    told.append(untold)
+                told += self._settled[fact.message_id]
             elif why is not None and clock() < put_off_until:
                 waiting.append(why)
             else:
                 ready[fact.message_id] = fact
 
-        outcomes = await self._sender.send([_mail(notice) for notice in ready.values()])
+        mails = [_mail(notice) for notice in ready.values()]
+        outcomes = await self._sender.send(mails) if mails else []
         now = datetime.now(UTC)
         for notice, outcome in zip(ready.values(), outcomes, strict=True):
             match outcome:
@@ -200,8 +253,8 @@ class Carrier:
                     # Longer than the loop needs for the rest of the batch, shorter than it waits.
                     self._put_off[notice.message_id] = (clock() + 0.9, again)
                 case Sent() | Failed():
-                    settled = _outcome_fact(notice, outcome, self._sender.name, now)
-                    told.append(settled)
+                    settled = _settled_facts(notice, outcome, self._sender.name, now)
+                    told += settled
                     self._settled[notice.message_id] = settled
                     self._put_off.pop(notice.message_id, None)
         for memory in (self._settled, self._put_off):
@@ -212,7 +265,7 @@ class Carrier:
             await self._tell(told)
         for outcome_fact in told:
             if isinstance(outcome_fact, NoticeSent | NoticeFailed):
-                self._settled[outcome_fact.notice_id] = None  # told, and need not be told again
+                self._settled[outcome_fact.notice_id] = ()  # told, and need not be told again
         if waiting:
             sentence = f"{len(waiting)} of {len(facts)} notices wait: {waiting[0].reason}"
             if all(why.nobody_there for why in waiting):
@@ -221,7 +274,7 @@ class Carrier:
 
     async def give_up(self, fact: Fact, reason: str) -> None:
         """The last word about a notice that nobody would take."""
-        if isinstance(fact, NoticeQueued):
+        if isinstance(fact, NoticeQueued) and fact.medium == self._medium:
             failed = Failed(f"given up: {reason}")
             now = datetime.now(UTC)
             await self._tell([_outcome_fact(fact, failed, self._sender.name, now)])
@@ -229,6 +282,25 @@ class Carrier:
 
 class MailPutOff(Exception):
     """The mail server wants to be asked again later."""
+
+
+def _settled_facts(
+    notice: NoticeQueued, outcome: Sent | Failed, sender: str, now: datetime
+) -> tuple[Fact, ...]:
+    told = _outcome_fact(notice, outcome, sender, now)
+    if not isinstance(outcome, Failed) or outcome.mark is None:
+        return (told,)
+    external_id = f"refused/{notice.message_id}"
+    learned = MessageSetAside(
+        message_id=complaint_id(notice.medium, external_id),
+        occurred_at=now,
+        channel=notice.medium,
+        external_id=external_id,
+        outcome="ignored",
+        reason=f"a notice was refused: {outcome.reason}",
+        mark=outcome.mark,
+    )
+    return (told, learned)
 
 
 def _outcome_fact(
@@ -264,4 +336,6 @@ def _mail(notice: NoticeQueued) -> Mail:
         html=notice.html,
         attachments=notice.attachments,
         written_at=notice.occurred_at,
+        notice=notice.notice,
+        case_id=notice.case_id,
     )

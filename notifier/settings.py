@@ -6,8 +6,10 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from notifier.email_smtp import SmtpSettings, on_the_wire
+from notifier.sms_settings import SmsSettings
 
 NOBODY = "no-reply@localhost"
+_LONGEST_LOCAL = 64 - 1 - 39  # RFC 5321, 4.5.3.1.1: 64 characters, a plus, the token
 
 
 class NotifierSettings(BaseModel):
@@ -16,11 +18,17 @@ class NotifierSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     smtp: SmtpSettings = SmtpSettings()
+    sms: SmsSettings = SmsSettings()
     from_address: str = NOBODY
     from_name: str = ""
     """Who writes; empty: the city."""
     reply_to: str = ""
     """Where answers go; empty: the mails say that nobody reads them."""
+    signed_replies: bool = True
+    """
+    Answers and bounces go to `local+TOKEN@domain` of `reply_to`, where the token names the mail
+    that they belong to. False: the mail server cannot take addresses with a plus.
+    """
     map_link: str = "https://www.openstreetmap.org/?mlat={lat}&mlon={lon}#map=18/{lat}/{lon}"
     search_link: str = "https://www.openstreetmap.org/search?query={query}"
     """The map of a place of which only the address is known."""
@@ -46,6 +54,16 @@ class NotifierSettings(BaseModel):
     @classmethod
     def _names_the_query(cls, value: str) -> str:
         return _filled(value, query="111 E Maple Ave")
+
+    @model_validator(mode="after")
+    def _a_token_fits_beside_it(self) -> "NotifierSettings":
+        local = self.reply_to.rpartition("@")[0]
+        if self.signed_replies and len(local) > _LONGEST_LOCAL:
+            raise ValueError(
+                f"reply_to: more than {_LONGEST_LOCAL} letters before the @ leave no room for what "
+                "signs a reply; use a shorter address, or signed_replies = false"
+            )
+        return self
 
     @model_validator(mode="after")
     def _mail_has_a_sender(self) -> "NotifierSettings":

@@ -148,7 +148,8 @@ class Event:
 
     Kinds: `opened`, `routed`, `routed_late`, `routing_failed`, `assigned`, `started`, `retyped`,
     `noted`, `closed`, `reopened`; of what comes in later `followed`, `amended`, `asked`, `chose`,
-    `goes_on`, `emergency`, `automatic_reply`, `bounced`, `texts_stopped`, `texts_started`.
+    `goes_on`, `looked_again`, `emergency`, `automatic_reply`, `bounced`, `texts_stopped`,
+    `texts_started`.
     """
 
     at: datetime

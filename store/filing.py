@@ -401,7 +401,10 @@ async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted
         )
         types = case["typed_by"] is None and case["status"] != Status.CLOSED
         rows.append(_row(routed, now, types=types, places=places))
-        events.append(_routed(routed, now, kept=not places))
+        kind = "routed" if places else "routed_late"
+        if routed.amended and not (places and moves):
+            kind = "looked_again"
+        events.append(_routed(routed, now, kind))
         if places and routed.department and moves:
             facts.append(_case_assigned(case, routed, now, types=types))
     if rows:
@@ -479,14 +482,15 @@ def _row(
     )
 
 
-def _routed(routed: ComplaintRouted, now: datetime, *, kept: bool) -> NewEvent:
+def _routed(routed: ComplaintRouted, now: datetime, kind: str) -> NewEvent:
     return NewEvent(
         case_id=routed.complaint_id,
         at=now,
-        # The staff's choice stood already: this is only what the router would have said.
-        kind="routed_late" if kept else "routed",
+        # `routed_late`: the staff's choice stood already, and this is only what the router would
+        # have said. `looked_again`: more was told of it, and it stays where it is.
+        kind=kind,
         by=None,
-        public=not kept,
+        public=kind == "routed",
         data={
             "problem_type": routed.problem_type,
             "confidence": routed.confidence,

@@ -31,11 +31,13 @@ from store.filing import open_cases
 from store.follow_settings import FollowSettings
 from store.model import Status
 from store.records import NewEvent, add_events, add_files
-from store.text import clean, clean_or_none, searchable
+from store.text import clean, clean_or_none, point, searchable
 
 log = structlog.stdlib.get_logger()
 
 _MOST_CHOICES = 5
+_MEDIA = "/media"  # the photos of a text come by themselves, under its id with this behind it
+_LANGUAGES = frozenset({"es", "en", "español", "espanol", "english", "inglés", "ingles"})
 _LONGEST_PLACE = 200  # characters; a longer answer is more than an address
 
 
@@ -43,6 +45,8 @@ _LONGEST_PLACE = 200  # characters; a longer answer is more than an address
 class _Joins:
     case: cases.Case
     verified: bool
+    colleague: str | None = None
+    """The sign-in name of somebody who works here and answered what we wrote to them."""
 
 
 @dataclass(frozen=True)
@@ -89,20 +93,50 @@ async def _take_in(
     hints = complaint.follows or Follows()
     if hints.conversation is None:
         decision = await _by_mail(conn, complaint, hints)
-    elif complaint.external_id.endswith("/media"):
+    elif _is_media(complaint):
         decision = await _with_its_text(conn, complaint)
+    elif complaint.text.strip().casefold() in _LANGUAGES:
+        await _speak(conn, complaint, hints.conversation)
+        return
     elif (answered := await _as_answer(conn, complaint, hints.conversation)) is not None:
         await _answer(conn, complaint, answered, rules, now)
         return
     else:
         decision = await _by_conversation(conn, complaint, hints.conversation, rules, now)
     match decision:
+        case _Joins(case, _, colleague) if colleague is not None:
+            await _add_colleagues_note(conn, complaint, case, colleague)
         case _Joins(case, verified):
             await _join(conn, complaint, case, rules, now, verified=verified)
         case _Waits():
             await _wait(conn, complaint, decision, now)
         case None:
             await open_cases(conn, [complaint])
+
+
+def _is_media(complaint: ComplaintReceived) -> bool:
+    return complaint.external_id.endswith(_MEDIA)
+
+
+SPEAK = "UPDATE cases SET language = $3 WHERE reporter_phone = $1 AND conversation = $2"
+
+IGNORE = """
+    INSERT INTO complaints (id, channel, external_id, received_at, state, reason, original)
+    VALUES ($1, $2, $3, $4, 'ignored', 'they chose the language in which we answer', $5)
+    ON CONFLICT (id) DO NOTHING
+"""
+
+
+async def _speak(conn: asyncpg.Connection, complaint: ComplaintReceived, conversation: str) -> None:
+    await conn.execute(SPEAK, complaint.reporter.phone, conversation, complaint.language)
+    await conn.execute(
+        IGNORE,
+        complaint.message_id,
+        clean(complaint.channel),
+        clean(complaint.external_id),
+        complaint.occurred_at,
+        complaint.original.model_dump() if complaint.original else None,
+    )
 
 
 # What operators chose to ignore stays ignored; what lies in quarantine may still be filed.
@@ -126,10 +160,18 @@ async def _one_at_a_time(conn: asyncpg.Connection, complaint: ComplaintReceived)
 
 # ── which case ──────────────────────────────────────────────────────────────────────────────────
 
+# What we wrote to somebody who works for the city is answered by a colleague, not by the resident.
 ANSWERED_NOTICES = """
-    SELECT id, case_id, lower(recipient) AS recipient
-    FROM deliveries
-    WHERE id = ANY ($1::uuid[])
+    SELECT d.id, d.case_id, lower(d.recipient) AS recipient,
+           (
+               SELECT a.login
+               FROM accounts a
+               WHERE lower(a.email) = lower(d.recipient) AND a.active
+               ORDER BY a.login
+               LIMIT 1
+           ) AS login
+    FROM deliveries d
+    WHERE d.id = ANY ($1::uuid[])
 """
 
 NAMED_MAILS = """
@@ -149,7 +191,10 @@ async def _by_mail(
         if notice in rows:
             case = await cases.locked(conn, rows[notice]["case_id"])
             if case is not None:
-                return _Joins(case, verified=bool(sender) and rows[notice]["recipient"] == sender)
+                verified = bool(sender) and rows[notice]["recipient"] == sender
+                reporter = (case.reporter.email or "").strip().lower()
+                colleague = rows[notice]["login"] if verified and sender != reporter else None
+                return _Joins(case, verified=verified, colleague=colleague)
     names = [clean(name) for name in hints.message_ids]
     named = {row["message_id"]: row["case_id"] for row in await conn.fetch(NAMED_MAILS, names)}
     for name in names:
@@ -162,7 +207,7 @@ async def _by_mail(
 
 
 async def _with_its_text(conn: asyncpg.Connection, complaint: ComplaintReceived) -> _Decision:
-    text = complaint.external_id.removesuffix("/media")
+    text = complaint.external_id.removesuffix(_MEDIA)
     row = await conn.fetchrow(ITS_TEXT, complaint_id(complaint.channel, text))
     if row is None:
         raise NotYet("its text is not filed yet")
@@ -238,6 +283,13 @@ ADD_NOTE = """
     ON CONFLICT (id) DO NOTHING
 """
 
+# Where the camera was, unless the resident said it better.
+LOCATE = """
+    UPDATE cases
+    SET lat = $2, lon = $3, place_source = coalesce(place_source, $4)
+    WHERE id = $1
+"""
+
 HEARD = "UPDATE cases SET heard_at = greatest(heard_at, $2) WHERE id = $1"
 
 
@@ -250,6 +302,7 @@ async def _join(
     *,
     verified: bool,
 ) -> None:
+    reopened = False
     if case.status is Status.CLOSED and verified:
         ended = case.closed_at or now
         if now - ended > timedelta(days=rules.reopen_days):
@@ -258,10 +311,9 @@ async def _join(
                 conn, case, complaint, now, "goes_on", {"case_id": str(complaint.message_id)}
             )
             return
-        case = await _reopen(conn, case, complaint, now)
+        case, reopened = await _reopen(conn, case, complaint, now), True
     await _enter(conn, complaint, case.id)
-    fresh = (complaint.follows.fresh if complaint.follows else None) or ""
-    words = clean(fresh if fresh.strip() else complaint.text).strip()
+    words = _new_words(complaint)
     if verified and _belongs_to_the_report(case, complaint, rules, words):
         await _add_words(conn, complaint, case, words, now)
         return
@@ -275,27 +327,62 @@ async def _join(
         files_of = None  # a photo without a word is one more photo of the report
     await add_files(conn, [(case.id, files_of, complaint.attachments)])
     await conn.execute(HEARD, case.id, complaint.occurred_at)
+    here = point(complaint.lat, complaint.lon)
+    if verified and here is not None and case.lat is None:
+        await conn.execute(LOCATE, case.id, *here, clean_or_none(complaint.place_source))
+        await amended(conn, await _again(conn, case), complaint.message_id, now)
     data: dict[str, object] = {
         "note_id": str(complaint.message_id),
         "verified": verified,
         "files": len(complaint.attachments),
     }
     await _say(conn, case, complaint, now, "followed", data)
-    told = await _again(conn, case)
-    await outbox.append(
-        conn,
-        [
-            CaseFollowed(
-                message_id=fact_id("case.followed", complaint.message_id),
-                occurred_at=now,
-                case=cases.summary(told),
-                complaint_id=complaint.message_id,
-                text=words,
-                verified=verified,
-                attachments=complaint.attachments,
-            )
-        ],
+    if not reopened:  # else who has it hears these words with that
+        told = await _again(conn, case)
+        await _tell_followed(conn, told, complaint, words, now, verified=verified)
+
+
+async def _tell_followed(
+    conn: asyncpg.Connection,
+    case: cases.Case,
+    complaint: ComplaintReceived,
+    words: str,
+    now: datetime,
+    *,
+    verified: bool,
+) -> None:
+    fact = CaseFollowed(
+        message_id=fact_id("case.followed", complaint.message_id),
+        occurred_at=now,
+        case=cases.summary(case),
+        complaint_id=complaint.message_id,
+        text=words,
+        verified=verified,
+        attachments=complaint.attachments,
     )
+    await outbox.append(conn, [fact])
+
+
+async def _add_colleagues_note(
+    conn: asyncpg.Connection, complaint: ComplaintReceived, case: cases.Case, login: str
+) -> None:
+    await _enter(conn, complaint, case.id)
+    words = _new_words(complaint)
+    if words or complaint.attachments:
+        await cases.add_note(
+            conn,
+            case.id,
+            note_id=complaint.message_id,
+            text=words or "…",
+            public=False,
+            by=login,
+            attachments=complaint.attachments,
+        )
+
+
+def _new_words(complaint: ComplaintReceived) -> str:
+    fresh = (complaint.follows.fresh if complaint.follows else None) or ""
+    return clean(fresh if fresh.strip() else complaint.text).strip()
 
 
 def _belongs_to_the_report(
@@ -304,6 +391,8 @@ def _belongs_to_the_report(
     """The rest of a text that a phone has split, or the place that we asked for."""
     if complaint.follows is None or complaint.follows.conversation is None or not words:
         return False
+    if _is_media(complaint):
+        return False  # what it says is what became of the photos
     since = (complaint.occurred_at - case.opened_at).total_seconds()
     return since <= rules.joins_within or (case.place_asked and case.address is None)
 
@@ -335,7 +424,11 @@ async def _add_words(
     await add_files(conn, [(case.id, None, complaint.attachments)])
     data: dict[str, object] = {"words": words, "place": address != case.address}
     await _say(conn, case, complaint, now, "amended", data)
-    await amended(conn, await _again(conn, case), complaint.message_id, now)
+    told = await _again(conn, case)
+    await amended(conn, told, complaint.message_id, now)
+    if told.assignee is not None:
+        # Whoever has it has read the first words only.
+        await _tell_followed(conn, told, complaint, words, now, verified=True)
 
 
 async def amended(conn: asyncpg.Connection, case: cases.Case, cause: UUID, now: datetime) -> None:
@@ -358,7 +451,6 @@ async def _reopen(
 ) -> cases.Case:
     after = Status.TRIAGE if case.department is None else Status.ASSIGNED
     await conn.execute(REOPEN, case.id, after.value)
-    fresh = (complaint.follows.fresh if complaint.follows else None) or complaint.text
     event = NewEvent(
         case_id=case.id,
         at=now,
@@ -373,7 +465,7 @@ async def _reopen(
         message_id=fact_id("case.reopened", complaint.message_id),
         occurred_at=now,
         case=cases.summary(reopened),
-        reason=clean(fresh).strip(),
+        reason=_new_words(complaint),
         reopened_by="",
     )
     await outbox.append(conn, [fact])

@@ -22,7 +22,7 @@ from gateway.pages.errors import answer_errors, render_key
 from gateway.pages.static import StaticFiles
 
 GATEWAY = Path(__file__).resolve().parent.parent
-AUDIENCES = ("pages", "resident", "staff", "operator")
+AUDIENCES = ("pages", "resident", "staff", "operator", "demo")
 
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:{tiles}; object-src 'none'; "
@@ -30,7 +30,9 @@ _POLICY = (
 )
 
 
-def prepare(app: web.Application, city: CityPage, *, tiles_host: str = "") -> None:
+def prepare(
+    app: web.Application, city: CityPage, *, tiles_host: str = "", demo: bool = False
+) -> None:
     """
     Give `app` our pages: templates, languages, static files, error pages, security headers.
 
@@ -57,6 +59,7 @@ def prepare(app: web.Application, city: CityPage, *, tiles_host: str = "") -> No
         i18n.gettext, i18n.ngettext, newstyle=True
     )
     env.globals["city"] = city
+    env.globals["demo"] = demo
     env.globals["static"] = static.url
     env.globals["languages"] = i18n.LANGUAGES
     env.globals["csrf_name"] = csrf.FIELD

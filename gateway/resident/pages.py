@@ -8,7 +8,7 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from bus.errors import Unavailable
 from bus.identity import read_reference
 from channels.intake import clean_line
-from gateway.keys import POOL
+from gateway.keys import POOL, SETTINGS
 from gateway.pages.client import address_of
 from gateway.pages.i18n import gettext as _
 from gateway.pages.layout import render
@@ -34,7 +34,12 @@ class ResidentPages:
         ]
 
     async def home(self, request: web.Request) -> web.Response:
-        return render(request, "resident/home.html")
+        channels = request.config_dict[SETTINGS].channels
+        told = {
+            "write_to": next((address for box in channels.email for address in box.ours), ""),
+            "text_to": next(iter(channels.sms.numbers), "") if channels.sms.account_sid else "",
+        }
+        return render(request, "resident/home.html", told)
 
     async def receipt(self, request: web.Request) -> web.Response:
         reference = read_reference(request.match_info["reference"])

@@ -19,6 +19,7 @@ from pydantic import SecretStr
 from bus.connect import Bus
 from bus.contracts import CaseOpened, Fact, FileRef, NoticeQueued, NoticeSent
 from bus.files import Files
+from bus.identity import notice_token, read_notice_token
 from bus.worker import listen
 from notifier import email_smtp
 from notifier.city_words import CityWords
@@ -26,7 +27,7 @@ from notifier.email_smtp import SmtpSender, SmtpSettings, on_the_wire, open_smtp
 from notifier.senders import Again, Failed, Mail, Sent, Unknown
 from notifier.service import listeners, open_sender
 from notifier.settings import NotifierSettings
-from tests.support.facts import NOON, summary
+from tests.support.facts import NOON, SECRET, summary
 
 TLS = Path(__file__).parents[1] / "fixtures" / "tls"
 FROM = email_smtp.Envelope("no-reply@city.example.org", "City of Independence")
@@ -39,6 +40,7 @@ class Server:
         self.mails: list[EmailMessage] = []
         self.raw: list[bytes] = []
         self.recipients: list[str] = []
+        self.senders: list[str] = []
         self.answers: dict[str, list[str]] = {"RCPT": [], "DATA": [], "MAIL": []}
         self.connections = 0
         self._options = options
@@ -96,6 +98,7 @@ class Server:
             self.raw.append(envelope.content)
             self.mails.append(mail)
             self.recipients += envelope.rcpt_tos
+            self.senders.append(envelope.mail_from or "")
         return answer
 
 
@@ -105,14 +108,17 @@ async def no_file(sha256: str) -> bytes:
 
 @asynccontextmanager
 async def post_office(
-    server: Server, read_file: email_smtp.ReadFile = no_file, **settings: object
+    server: Server,
+    read_file: email_smtp.ReadFile = no_file,
+    envelope: email_smtp.Envelope = FROM,
+    **settings: object,
 ) -> AsyncIterator[SmtpSender]:
     """A sender that knows the running server."""
     port = await server.start()
     try:
         known: dict[str, object] = {"host": "127.0.0.1", "port": port, "security": "none"}
         chosen = SmtpSettings.model_validate(known | {"timeout": 2.0} | settings)
-        async with open_smtp(chosen, FROM, read_file) as sender:
+        async with open_smtp(chosen, envelope, read_file) as sender:
             yield sender
     finally:
         await server.stop()
@@ -154,6 +160,85 @@ async def test_a_mail_arrives_as_it_was_written() -> None:
     assert isinstance(html, EmailMessage)
     assert plain.get_content().replace("\r\n", "\n") == sent.text
     assert html.get_content().strip() == sent.html
+
+
+SIGNED = replace(FROM, reply_to="311@desk.example.org", secret=SECRET)
+
+
+async def test_an_answer_and_a_bounce_come_back_with_a_token() -> None:
+    server = Server()
+    sent = mail(notice="update", case_id=uuid4())
+    async with post_office(server, envelope=SIGNED) as sender:
+        await sender.send([sent])
+    token = notice_token(SECRET, sent.notice_id)
+    (got,) = server.mails
+    assert server.senders == [f"311+{token}@desk.example.org"]
+    assert got["Reply-To"] == f"311+{token}@desk.example.org"
+    assert got["Message-ID"] == f"<{token}@city.example.org>"
+    assert f"Reply-To: 311+{token}@desk.example.org\r\n".encode() in server.raw[0]
+    assert read_notice_token(SECRET, token) == sent.notice_id
+
+
+@pytest.mark.parametrize(
+    "envelope", [replace(SIGNED, secret=b""), replace(SIGNED, reply_to="")], ids=["secret", "reply"]
+)
+async def test_without_a_secret_or_an_address_for_answers_nothing_is_signed(
+    envelope: email_smtp.Envelope,
+) -> None:
+    server = Server()
+    sent = mail(notice="update", case_id=uuid4())
+    async with post_office(server, envelope=envelope) as sender:
+        await sender.send([sent])
+    (got,) = server.mails
+    assert server.senders == ["no-reply@city.example.org"]
+    assert got["Message-ID"] == f"<{sent.notice_id}@city.example.org>"
+    assert got["Reply-To"] == (envelope.reply_to or None)
+
+
+async def test_mails_about_one_case_lie_together() -> None:
+    server = Server()
+    case_id = uuid4()
+    mails = [mail(notice=notice, case_id=case_id) for notice in ("receipt", "update")]
+    async with post_office(server, connections=1) as sender:
+        await sender.send(mails)
+    for got in server.mails:
+        assert got["References"] == f"<case-{case_id}@city.example.org>"
+        assert got["In-Reply-To"] == f"<case-{case_id}@city.example.org>"
+
+
+async def test_a_mail_says_that_a_machine_wrote_it_and_which() -> None:
+    server = Server()
+    async with post_office(server, connections=1) as sender:
+        await sender.send([mail(notice="receipt"), mail(notice="closure_resident")])
+    receipt, closure = server.mails
+    assert (receipt["Auto-Submitted"], receipt["Precedence"]) == ("auto-replied", "bulk")
+    assert (closure["Auto-Submitted"], closure["Precedence"]) == ("auto-generated", None)
+    assert receipt["X-Buckstop-Notice"] == "receipt"
+    assert closure["X-Buckstop-Notice"] == "closure_resident"
+    assert {one["X-Auto-Response-Suppress"] for one in server.mails} == {"All"}
+
+
+@pytest.mark.parametrize("signed", [True, False])
+async def test_the_settings_decide_whether_replies_are_signed(signed: bool, files: Files) -> None:
+    server = Server()
+    settings = NotifierSettings.model_validate(
+        {
+            "smtp": {"host": "127.0.0.1", "port": await server.start(), "security": "none"},
+            "from_address": "no-reply@city.example.org",
+            "reply_to": "311@city.example.org",
+            "signed_replies": signed,
+        }
+    )
+    city = CityWords(name="Independence", state="Missouri")
+    sent = mail()
+    try:
+        async with open_sender(settings, city, files=files, secret=SECRET) as sender:
+            await sender.send([sent])
+    finally:
+        await server.stop()
+    token = notice_token(SECRET, sent.notice_id)
+    (got,) = server.mails
+    assert got["Reply-To"] == (f"311+{token}@city.example.org" if signed else settings.reply_to)
 
 
 async def test_a_mail_put_off_is_the_same_mail_the_second_time() -> None:

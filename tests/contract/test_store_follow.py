@@ -149,6 +149,34 @@ async def test_a_strangers_reply_is_kept_as_unverified(pool: asyncpg.Pool) -> No
     assert not await told_of(pool, CaseReopened)
 
 
+async def test_a_colleagues_answer_is_their_note_for_staff(pool: asyncpg.Pool) -> None:
+    told = complaint()
+    await file(pool, told, routed(told))
+    async with pool.acquire() as conn:
+        await put_staff(conn)
+    notice = NoticeQueued(
+        message_id=NOTICE,
+        occurred_at=NOON,
+        case_id=told.message_id,
+        reference=told.reference,
+        notice="assignment",
+        medium="email",
+        recipient="pat.moore@independence.example",
+        text="It lies on your desk.",
+    )
+    await hear(pool, "store_notice", notice)
+    reply = mail(2, "I go there today.", notices=(NOTICE,)).model_copy(
+        update={"reporter": Contact(email="Pat.Moore@independence.example")}
+    )
+    await file(pool, reply)
+    await file(pool, reply)
+    [note] = await notes_of(pool, told)
+    assert (note.author, note.text, note.public, note.from_outside) == (
+        "pat.moore", "I go there today.", False, False,
+    )  # fmt: skip
+    assert not await told_of(pool, CaseFollowed)
+
+
 async def test_a_reply_to_ones_own_mail_finds_its_case(pool: asyncpg.Pool) -> None:
     first = mail(1, "A tree fell")
     second = mail(2, message_ids=("unknown@resident.example", "mail-1@resident.example"))
@@ -300,6 +328,35 @@ async def test_photos_come_to_their_text(pool: asyncpg.Pool) -> None:
     await file(pool, photos)
     await file(pool, photos)
     assert (await case_of(pool, first)).attachments == (PHOTO,)
+
+
+async def test_a_photo_that_knows_where_it_was_taken_places_its_report(pool: asyncpg.Pool) -> None:
+    first = text(1, "Graffiti")
+    external_id = f"{first.external_id}/media"
+    photos = text(2, "A photo could not be fetched.", after=5).model_copy(
+        update={
+            "message_id": complaint_id("sms", external_id),
+            "external_id": external_id,
+            "attachments": (PHOTO,),
+            "lat": 39.09,
+            "lon": -94.41,
+            "place_source": "photo",
+        }
+    )
+    await file(pool, first, photos)
+    case = await case_of(pool, first)
+    assert (case.text, case.lat, case.place_source) == ("Graffiti", 39.09, "photo")
+    assert len(await told_of(pool, CaseAmended)) == 1
+
+
+async def test_who_texts_a_language_is_answered_in_it(pool: asyncpg.Pool) -> None:
+    first = text(1, "Graffiti at 23rd")
+    chose = text(2, " Español ", after=30, language="es")
+    await file(pool, first, chose, routed(chose))
+    await file(pool, chose)
+    case = await case_of(pool, first)
+    assert (case.language, case.text) == ("es", "Graffiti at 23rd")
+    assert await sums(pool) == "received 2 = filed 1 + quarantined 0 + ignored 1 + in flight 0"
 
 
 async def test_another_phones_text_is_another_report(pool: asyncpg.Pool) -> None:

@@ -191,7 +191,9 @@ def one_of_each() -> list[Fact]:
             attachments=(PHOTO,),
         ),
         NoticeSent(message_id=_id(9), occurred_at=NOON, provider_id="<8@buckstop>", **notice),
-        NoticeDelivered(message_id=_id(20), occurred_at=NOON, provider_id="SM" + "0" * 32, **notice),
+        NoticeDelivered(
+            message_id=_id(20), occurred_at=NOON, provider_id="SM" + "0" * 32, **notice
+        ),
         NoticeUnknown(message_id=_id(10), occurred_at=NOON, **notice),
         NoticeFailed(message_id=_id(11), occurred_at=NOON, reason="550 no such user", **notice),
         NoticeWithheld(

@@ -1,5 +1,6 @@
 """A real SMTP server for tests: it keeps what it is sent, and can be told to refuse."""
 
+import socket
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
@@ -24,8 +25,12 @@ class SmtpSink:
 
     def start(self) -> None:
         # Controller connects to its own port to see that it is up; port 0 is not it.
-        self._controller._trigger_server = lambda: None  # type: ignore[method-assign]
+        self._controller._trigger_server = self._knock  # type: ignore[method-assign]
         self._controller.start()
+
+    def _knock(self) -> None:
+        with socket.create_connection(("127.0.0.1", self.port), 5) as knock:
+            knock.recv(100)
 
     def stop(self) -> None:
         self._controller.stop()
@@ -40,5 +45,6 @@ class SmtpSink:
         mail = BytesParser(policy=default).parsebytes(content)
         assert isinstance(mail, EmailMessage)
         mail["X-Rcpt-To"] = ", ".join(envelope.rcpt_tos)
+        mail["X-Mail-From"] = envelope.mail_from or ""
         self.mails.append(mail)
         return "250 kept"

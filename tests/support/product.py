@@ -58,13 +58,13 @@ class Product:
 
     # ── starting and ending ─────────────────────────────────────────────────────────────────────
 
-    async def start(self, *words: str, ready: bool = True) -> float:
+    async def start(self, *words: str, ready: bool = True, command: str = "run") -> float:
         """Starts it, with `words` behind `buckstop run`; the seconds until it was ready."""
         began = time.monotonic()
         with self.log.open("ab") as log:
             self.process = await asyncio.to_thread(
                 subprocess.Popen,
-                [BUCKSTOP, "run", "--data", self.data, "--port", str(self.port), *words],
+                [BUCKSTOP, command, "--data", self.data, "--port", str(self.port), *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -119,7 +119,7 @@ class Product:
         """Ends whatever still works on the directory."""
         if self.process is not None and self.running:
             await self.kill()
-        for process in (*self.processes("submit"), *self.processes("run")):
+        for process in (*self.processes("submit"), *self.processes("run"), *self.processes("demo")):
             with suppress(psutil.NoSuchProcess):
                 process.kill()
                 await asyncio.to_thread(process.wait, 10)

@@ -1,16 +1,24 @@
 """Who hears of what: facts in, decisions out."""
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import uuid4
 
+import pytest
+
 from bus.contracts import (
+    CaseAmended,
     CaseAssigned,
+    CaseChoice,
     CaseClosed,
     CaseFact,
+    CaseFollowed,
+    CaseIncomplete,
     CaseNoted,
     CaseOpened,
     CaseReopened,
     CaseSummary,
+    ChoiceAsked,
     Contact,
     Person,
 )
@@ -19,6 +27,8 @@ from notifier.policy import Decision, Notice, Withheld, decide
 
 MARIA = Contact(name="Maria Lopez", email="maria@example.org", phone="+18165550123")
 SAM = Person(id="sam", name="Sam Hill", email="sam@city.example.org")
+PHONE = "+18165550123"
+TEXTER = Contact(phone=PHONE, texts=True)
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 
 
@@ -114,3 +124,123 @@ def test_a_reopened_case_calls_its_person_back() -> None:
     (notice,) = told(CaseReopened, case(), reason="It is back.", reopened_by="lee")
     assert isinstance(notice, Notice)
     assert (notice.notice, notice.recipient) == ("reopened", "sam@city.example.org")
+
+
+def test_who_writes_texts_and_left_no_email_gets_texts() -> None:
+    assert told(CaseOpened, case(channel="sms", reporter=TEXTER, language="es")) == (
+        Notice("receipt", "sms", PHONE, None, "es"),
+    )
+    assert told(CaseOpened, case(reporter=TEXTER)) == (Notice("receipt", "sms", PHONE, None, "en"),)
+
+
+@pytest.mark.parametrize(
+    ("channel", "changes", "medium"),
+    [
+        ("web", {"texts": True}, "email"),
+        ("email", {"texts": True}, "email"),
+        ("sms", {"texts": True}, "sms"),
+        ("sms", {"texts": False}, "email"),
+        ("email", {"texts": True, "email_works": False}, "sms"),
+        ("sms", {"texts": True, "phone": "nobody"}, "email"),
+    ],
+)
+def test_a_resident_is_told_the_way_they_came_and_else_the_way_that_works(
+    channel: str, changes: dict[str, object], medium: str
+) -> None:
+    who = MARIA.model_copy(update=changes)
+    facts: list[tuple[type[CaseFact], dict[str, Any]]] = [
+        (CaseOpened, {}),
+        (CaseIncomplete, {"missing": "place"}),
+        (CaseNoted, {"text": "Monday.", "public": True, "author": "Sam"}),
+    ]
+    for contract, more in facts:
+        (notice,) = told(contract, case(channel=channel, reporter=who), **more)
+        assert isinstance(notice, Notice)
+        assert notice.medium == medium
+        assert notice.recipient == ("maria@example.org" if medium == "email" else PHONE)
+
+
+@pytest.mark.parametrize(
+    ("channel", "who", "reason"),
+    [
+        ("web", Contact(), policy.NO_EMAIL),
+        ("web", Contact(phone=PHONE), policy.ONLY_PHONE),
+        ("sms", Contact(phone=PHONE), policy.NO_MORE_TEXTS),
+        ("web", Contact(email="a@example.org", email_works=False), policy.MAIL_COMES_BACK),
+        (
+            "sms",
+            Contact(email="a@example.org", email_works=False, phone=PHONE),
+            policy.MAIL_COMES_BACK,
+        ),
+    ],
+)
+def test_a_notice_that_cannot_go_out_says_why(channel: str, who: Contact, reason: str) -> None:
+    assert told(CaseOpened, case(channel=channel, reporter=who)) == (Withheld("receipt", reason),)
+    about = case(channel=channel, reporter=who)
+    assert told(CaseIncomplete, about, missing="place") == (Withheld("question_place", reason),)
+
+
+def test_who_wants_no_automatic_answer_gets_none() -> None:
+    assert told(CaseOpened, case(), answer=False) == (Withheld("receipt", policy.NO_ANSWER),)
+
+
+def test_only_what_we_can_ask_for_is_asked_for() -> None:
+    (notice,) = told(CaseIncomplete, case(), missing="place")
+    assert isinstance(notice, Notice)
+    assert notice.notice == "question_place"
+    assert told(CaseIncomplete, case(), missing="patience") == ()
+    assert told(CaseAmended, case()) == ()
+
+
+def test_a_choice_is_asked_by_text() -> None:
+    def asked(who: Contact) -> tuple[Decision, ...]:
+        fact = ChoiceAsked(
+            message_id=uuid4(),
+            occurred_at=NOW,
+            complaint_id=uuid4(),
+            reference="7KQ-2MX-94",
+            language="es",
+            reporter=who,
+            choices=(CaseChoice(case_id=uuid4(), reference="7KQ-2MX-94", words="A hole"),),
+        )
+        return decide(fact, languages=("en", "es"), staff_language="en")
+
+    assert asked(MARIA.model_copy(update={"texts": True})) == (
+        Notice("choice", "sms", PHONE, "Maria Lopez", "es"),
+    )
+    assert asked(MARIA) == (Withheld("choice", policy.NO_MORE_TEXTS),)
+
+
+def test_staff_who_want_texts_get_their_assignment_twice() -> None:
+    sam = SAM.model_copy(update={"phone": "(816) 555-0111", "texts": True})
+    mail = Notice("assignment", "email", "sam@city.example.org", "Sam Hill", "en")
+    text = Notice("assignment", "sms", "+18165550111", "Sam Hill", "en")
+    assert told(CaseAssigned, case(assignee=sam)) == (mail, text)
+    assert told(CaseAssigned, case(assignee=sam.model_copy(update={"email": ""}))) == (text,)
+    quiet = sam.model_copy(update={"texts": False})
+    assert told(CaseAssigned, case(assignee=quiet)) == (mail,)
+    lost = sam.model_copy(update={"phone": None})
+    assert told(CaseAssigned, case(assignee=lost)) == (
+        mail,
+        Withheld("assignment", policy.NO_STAFF_NUMBER),
+    )
+    gone = lost.model_copy(update={"email": ""})
+    assert told(CaseAssigned, case(assignee=gone)) == (
+        Withheld("assignment", policy.NO_STAFF_EMAIL),
+    )
+
+
+def test_what_a_resident_adds_reaches_the_desk() -> None:
+    added: dict[str, Any] = {"complaint_id": uuid4(), "text": "It is deeper.", "verified": True}
+    assert told(CaseFollowed, case(), staff_language="es", **added) == (
+        Notice("followed", "email", "sam@city.example.org", "Sam Hill", "es"),
+    )
+    assert told(CaseFollowed, case(assignee=None), **added) == (
+        Withheld("followed", policy.NO_PERSON),
+    )
+
+
+def test_a_case_that_its_resident_opened_again_calls_its_person_back() -> None:
+    (notice,) = told(CaseReopened, case(), reason="It is back.", reopened_by="")
+    assert isinstance(notice, Notice)
+    assert (notice.notice, notice.medium) == ("reopened", "email")

@@ -6,10 +6,14 @@ from uuid import UUID, uuid4
 import pytest
 
 from bus.contracts import (
+    CaseChoice,
     CaseClosed,
     CaseOpened,
+    ChoiceAsked,
     Contact,
+    ContactMark,
     Fact,
+    MessageSetAside,
     NoticeFailed,
     NoticeQueued,
     NoticeSent,
@@ -103,6 +107,28 @@ async def test_a_batch_of_facts_becomes_notices_in_one_tell() -> None:
     assert [fact.message_id for fact in board.facts[3:]] == first
 
 
+async def test_a_choice_is_written_down_under_its_complaint() -> None:
+    board = Board()
+    renderer = make_renderer(NotifierSettings(), CITY, base_url="https://x.example.org/")
+    texter = Contact(phone="+18165550142", texts=True)
+    asked = ChoiceAsked(
+        message_id=uuid4(),
+        occurred_at=NOON,
+        complaint_id=uuid4(),
+        reference="7KQ-2MX-94",
+        reporter=texter,
+        choices=(CaseChoice(case_id=uuid4(), reference="0AB-CDE-FG", words="Big pothole"),),
+    )
+    nobody = asked.model_copy(update={"message_id": uuid4(), "reporter": Contact()})
+    await Writer(renderer, board.tell, staff_language="en").hear([asked, nobody])
+    queued, withheld = board.facts
+    assert isinstance(queued, NoticeQueued)
+    assert isinstance(withheld, NoticeWithheld)
+    assert (queued.case_id, queued.medium, queued.notice) == (asked.complaint_id, "sms", "choice")
+    assert "1) 0AB-CDE-FG Big pothole" in queued.text
+    assert (withheld.case_id, withheld.notice) == (asked.complaint_id, "choice")
+
+
 async def test_what_was_sent_and_what_was_refused_is_told_at_once() -> None:
     board, street = Board(), Street(Sent("id 7"), Failed("550 no such user"))
     batch = notices(2)
@@ -190,9 +216,38 @@ async def test_the_last_word_is_told() -> None:
 
 async def test_a_medium_that_nobody_carries_is_refused() -> None:
     (notice,) = notices(1)
-    text = notice.model_copy(update={"medium": "sms"})
-    with pytest.raises(Refused, match="sms"):
-        await Carrier(Street(), Board().tell).carry([text])
+    letter = notice.model_copy(update={"medium": "pigeon"})
+    with pytest.raises(Refused, match="pigeon"):
+        await Carrier(Street(), Board().tell).carry([letter])
+
+
+async def test_mails_and_texts_go_separate_ways() -> None:
+    board, post, phone = Board(), Street(), Street()
+    mail, other = notices(2)
+    text = other.model_copy(update={"medium": "sms", "recipient": "+18165550142"})
+    await Carrier(post, board.tell).carry([mail, text])
+    await Carrier(phone, board.tell, medium="sms").carry([mail, text])
+    assert (post.carried, phone.carried) == ([mail.message_id], [text.message_id])
+    assert [fact.medium for fact in board.facts if isinstance(fact, NoticeSent)] == ["email", "sms"]
+
+
+async def test_what_a_refusal_teaches_about_a_number_is_told_with_it() -> None:
+    stopped = ContactMark(
+        medium="sms", address="+18165550142", state="stopped", reason="21610 no more texts"
+    )
+    board, phone = Board(), Street(Failed("21610 no more texts", stopped))
+    (notice,) = notices(1)
+    text = notice.model_copy(update={"medium": "sms", "recipient": "+18165550142"})
+    board.away = 1
+    carrier = Carrier(phone, board.tell, medium="sms")
+    with pytest.raises(Unavailable):
+        await carrier.carry([text])
+    await carrier.carry([text])
+    failed, learned = board.facts
+    assert isinstance(failed, NoticeFailed)
+    assert isinstance(learned, MessageSetAside)
+    assert learned.mark == stopped
+    assert phone.carried == [text.message_id]
 
 
 @pytest.mark.parametrize(
@@ -204,6 +259,7 @@ async def test_a_medium_that_nobody_carries_is_refused() -> None:
         ({"map_link": "https://x/{lat}"}, "must hold {lat}, {lon}"),
         ({"map_link": "https://x/{lat}/{lon}/{zoom}"}, "may hold only {lat}, {lon}"),
         ({"smpt": {}}, "Extra inputs are not permitted"),
+        ({"reply_to": "x" * 25 + "@city.example.org"}, "leave no room for what signs a reply"),
     ],
 )
 def test_wrong_settings_are_named(values: dict[str, object], complaint: str) -> None:

@@ -1,6 +1,7 @@
 """The words of the notices: every one in every language, full and bare, and safe to show."""
 
 import re
+from dataclasses import replace
 from datetime import UTC, datetime
 from html.parser import HTMLParser
 from pathlib import Path
@@ -10,12 +11,16 @@ import pytest
 
 from bus.contracts import (
     CaseAssigned,
+    CaseChoice,
     CaseClosed,
     CaseFact,
+    CaseFollowed,
+    CaseIncomplete,
     CaseNoted,
     CaseOpened,
     CaseReopened,
     CaseSummary,
+    ChoiceAsked,
     Contact,
     FileRef,
     NoticeQueued,
@@ -25,7 +30,7 @@ from notifier.city_words import CityWords, Phone
 from notifier.policy import Notice
 from notifier.render import (
     LONGEST_QUOTE,
-    NOTICES,
+    MEDIA,
     BadTemplate,
     Links,
     Renderer,
@@ -33,6 +38,7 @@ from notifier.render import (
     letters_on,
     one_line,
 )
+from notifier.sms_text import length_of, to_send
 
 CITY = CityWords(
     name="Independence",
@@ -81,14 +87,28 @@ CONTRACTS: dict[str, tuple[type[CaseFact], dict[str, object]]] = {
         CaseClosed,
         {"outcome": "fixed", "words": "We filled it.", "closed_by": "sam"},
     ),
+    "followed": (
+        CaseFollowed,
+        {"complaint_id": uuid4(), "text": "It is deeper now.", "verified": False},
+    ),
+    "question_place": (CaseIncomplete, {"missing": "place"}),
     "reopened": (CaseReopened, {"reason": "It is back.", "reopened_by": "lee"}),
 }
-RESIDENT = {"receipt", "update", "closure_resident"}
+RESIDENT = {"receipt", "update", "closure_resident", "question_place"}
+MAILS = [notice for notice, media in MEDIA.items() if "email" in media]
+TEXTS = [notice for notice, media in MEDIA.items() if "sms" in media]
+PHONE = "+18165550142"
 
 
 @pytest.fixture(scope="module")
 def renderer() -> Renderer:
     return Renderer(CITY, LINKS)
+
+
+@pytest.fixture(scope="module")
+def reading() -> Renderer:
+    """One of a city that reads answers."""
+    return Renderer(CITY, LINKS, replies_read=True)
 
 
 class Page(HTMLParser):
@@ -145,11 +165,11 @@ def write(
 
 
 def test_every_notice_is_tested_here() -> None:
-    assert set(NOTICES) == set(CONTRACTS)
+    assert set(MEDIA) == {*CONTRACTS, "choice"}
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
-@pytest.mark.parametrize("notice", NOTICES)
+@pytest.mark.parametrize("notice", MAILS)
 @pytest.mark.parametrize("case", [BARE, FULL], ids=["bare", "full"])
 def test_every_notice_can_be_written(
     renderer: Renderer, notice: str, language: str, case: CaseSummary
@@ -174,7 +194,7 @@ def test_every_notice_can_be_written(
 
 
 @pytest.mark.parametrize("language", ["en", "es"])
-@pytest.mark.parametrize("notice", NOTICES)
+@pytest.mark.parametrize("notice", MAILS)
 def test_the_plain_text_says_what_the_html_says(
     renderer: Renderer, notice: str, language: str
 ) -> None:
@@ -264,7 +284,7 @@ def test_what_people_write_is_shown_and_never_obeyed(renderer: Renderer) -> None
             "reporter": Contact(name=evil, email='a"onclick=x@example.org', phone=evil),
         }
     )
-    for notice in NOTICES:
+    for notice in MAILS:
         words: dict[str, object] = {
             key: evil
             for key in CONTRACTS[notice][1]
@@ -284,7 +304,7 @@ def test_a_subject_stays_on_one_line(renderer: Renderer) -> None:
     case = FULL.model_copy(
         update={"address": "1 Main St\r\nBcc: all@example.org\u2028x\x0by", "emergency": False}
     )
-    for notice in NOTICES:
+    for notice in MAILS:
         subject = write(renderer, notice, case).subject_line
         assert len(subject.splitlines()) == 1
         assert subject.isprintable()
@@ -362,3 +382,196 @@ def test_a_template_that_cannot_be_filled_stops_the_start(tmp_path: Path, words:
 def test_a_citys_name_cannot_smuggle_in_a_template() -> None:
     with pytest.raises(BadTemplate, match="braces"):
         Renderer(CityWords(name="{{ text_html }}", state="Missouri"), LINKS)
+
+
+def write_text(
+    renderer: Renderer,
+    notice: str,
+    case: CaseSummary,
+    language: str = "en",
+    choices: int = 3,
+    **changes: object,
+) -> str:
+    fact: CaseFact | ChoiceAsked
+    if notice == "choice":
+        one = CaseChoice(case_id=uuid4(), reference=case.reference, words=case.text)
+        fact = ChoiceAsked(
+            message_id=uuid4(),
+            occurred_at=NOON,
+            complaint_id=uuid4(),
+            reference="0KQ-2MX-90",
+            reporter=Contact(phone=PHONE, texts=True),
+            choices=(one,) * choices,
+        )
+    else:
+        contract, more = CONTRACTS[notice]
+        fact = contract.model_validate(
+            {"message_id": uuid4(), "occurred_at": NOON, "case": case} | more | changes
+        )
+    queued = renderer.write(fact, Notice(notice, "sms", PHONE, None, language), now=NOON)
+    assert (queued.medium, queued.recipient, queued.html, queued.subject_line) == (
+        "sms",
+        PHONE,
+        None,
+        "",
+    )
+    assert queued.attachments == ()
+    return queued.text
+
+
+LONG = "We went there and " + "looked at it again and again, " * 80
+FILLINGS = {
+    "nothing": "",
+    "plain": LONG,
+    "costly": "{[~€|]}" * 100,
+    "accents": "Está más allá del número ocho, según él. " * 40,
+    "emoji early": "😀 " + LONG,
+    "emoji late": "Thank you! " + LONG[:150] + "😀" * 9,
+    "another script": "路上有一个大坑，两辆车坏了。" * 40,
+    "one word": "x" * 3_000,
+    "lines": "a\n\r\nb\u2028c\x00\u202e\t" * 90,
+}
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("notice", TEXTS)
+@pytest.mark.parametrize("filling", FILLINGS)
+def test_a_text_is_short_whatever_it_is_about(
+    renderer: Renderer, notice: str, language: str, filling: str
+) -> None:
+    said = FILLINGS[filling]
+    case = FULL.model_copy(
+        update={"text": said, "address": said, "problem_type": said or None, "district": said}
+    )
+    words: dict[str, object] = {
+        key: said for key in CONTRACTS.get(notice, (0, {}))[1] if key in {"text", "words"}
+    }
+    text = write_text(renderer, notice, case, language, choices=5, **words)
+    assert length_of(text).segments <= (3 if notice == "choice" else 2)
+    assert to_send(text, 3) == text
+    assert "Independence" in text
+    assert "7KQ-2MX-94" in text
+    assert "  " not in text
+    if notice in {"receipt", "update", "closure_resident"}:
+        assert LINKS.track(case.reference) in text.split()
+    if notice == "assignment":
+        assert LINKS.case(case.case_id) in text.split()
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("notice", TEXTS)
+def test_the_words_of_our_texts_cost_one_unit_a_letter(
+    renderer: Renderer, notice: str, language: str
+) -> None:
+    for outcome in ("fixed", "no_violation", "referred", "duplicate", "cannot"):
+        changes: dict[str, object] = {"outcome": outcome} if notice == "closure_resident" else {}
+        text = write_text(renderer, notice, BARE, language, 3, **changes)
+        assert length_of(text).encoding == "GSM-7"
+        assert length_of(text).segments <= 2
+        assert not re.search(r"\b(YES|CANCEL|END|QUIT|HELP|INFO|START|UNSTOP)\b", text)
+
+
+def test_a_text_says_as_much_as_fits(renderer: Renderer) -> None:
+    filled = write_text(renderer, "update", FULL, text=LONG)
+    assert length_of(filled).units > 300
+    assert "..." in filled
+    # One emoji must not cost half of the room; who writes in other letters keeps them.
+    assert "😀" not in write_text(renderer, "update", FULL, text="😀 " + LONG)
+    assert length_of(write_text(renderer, "update", FULL, text="😀 " + LONG)).units > 300
+    assert "😀" in write_text(renderer, "update", FULL, text="We come today 😀")
+    assert "路上" in write_text(renderer, "update", FULL, text="路上有一个大坑。" * 40)
+    # Accents are kept where there is room for them.
+    assert "mañana o después" in write_text(renderer, "update", FULL, text="mañana o después")
+    assert "mas alla" in write_text(renderer, "update", FULL, text="más allá, " * 30)
+
+
+def test_what_a_text_asks_can_be_answered_with_a_number(renderer: Renderer) -> None:
+    case = FULL.model_copy(update={"text": "Big pothole on 23rd"})
+    assert write_text(renderer, "choice", case, choices=2) == (
+        "Independence: Is this about\n"
+        "1) 7KQ-2MX-94 Big pothole on 23rd\n"
+        "2) 7KQ-2MX-94 Big pothole on 23rd\n"
+        "or 3) something new?\n"
+        "Reply 1, 2 or 3."
+    )
+    assert write_text(renderer, "choice", case, "es", choices=1) == (
+        "Independence: ¿Es sobre\n"
+        "1) 7KQ-2MX-94 Big pothole on 23rd\n"
+        "o 2) algo nuevo?\n"
+        "Responda 1 o 2."
+    )
+    # Five of them are still told apart.
+    long = write_text(renderer, "choice", FULL.model_copy(update={"text": LONG}), choices=5)
+    assert long.count(") 7KQ-2MX-94 We went there and looked") == 5
+
+
+def test_the_question_for_the_place_and_the_way_out(renderer: Renderer) -> None:
+    assert "Where is it? Reply with the address or the nearest corner." in write_text(
+        renderer, "question_place", BARE
+    )
+    assert "Text STOP to end." in write_text(renderer, "receipt", BARE)
+    assert "STOP para terminar." in write_text(renderer, "receipt", BARE, "es")
+
+
+def test_a_text_that_can_never_fit_stops_the_start(tmp_path: Path) -> None:
+    with pytest.raises(BadTemplate, match="longer than 2 segments"):
+        Renderer(CITY, replace(LINKS, base_url="https://" + "x" * 300))
+    folder = tmp_path / "update" / "es"
+    folder.mkdir(parents=True)
+    (folder / "sms.txt").write_text("路" * 140 + " {{ reference }}")
+    with pytest.raises(BadTemplate, match="update/es"):
+        Renderer(CITY, LINKS, own_templates=tmp_path)
+
+
+CUT_HERE = {
+    "en": "## Please write above this line ##",
+    "es": "## Por favor, escriba arriba de esta línea ##",
+}
+
+
+@pytest.mark.parametrize("language", ["en", "es"])
+@pytest.mark.parametrize("notice", MAILS)
+def test_a_resident_is_told_where_to_write_an_answer(
+    renderer: Renderer, reading: Renderer, notice: str, language: str
+) -> None:
+    asked = write(reading, notice, FULL, language)
+    assert (CUT_HERE[language] in (asked.html or "")) == (notice in RESIDENT)
+    assert asked.text.startswith(CUT_HERE[language]) == (notice in RESIDENT)
+    assert "## " not in write(renderer, notice, FULL, language).text
+
+
+def test_the_receipt_of_an_email_asks_for_the_place_that_it_may_lack(
+    renderer: Renderer, reading: Renderer
+) -> None:
+    mail = BARE.model_copy(update={"channel": "email"})
+    asks = "just answer this one with the address"
+    assert asks in write(reading, "receipt", mail).text
+    assert asks in (write(reading, "receipt", mail).html or "")
+    assert asks not in write(renderer, "receipt", mail).text
+    assert asks not in write(reading, "receipt", BARE).text
+    placed = mail.model_copy(update={"address": "111 E Maple Ave"})
+    assert asks not in write(reading, "receipt", placed).text
+    assert "responda a este con la dirección" in write(reading, "receipt", mail, "es").text
+
+
+def test_what_was_added_says_whether_we_know_who_wrote_it(renderer: Renderer) -> None:
+    known = write(renderer, "followed", FULL, verified=True, attachments=(PHOTO, PHOTO))
+    assert "The resident added something" in known.text
+    assert "> It is deeper now." in known.text
+    assert "New photos or files: 2" in known.text
+    assert "We do not know who wrote it" not in known.text
+    unknown = write(renderer, "followed", FULL, verified=False)
+    assert unknown.subject_line.startswith("[7KQ-2MX-94] Somebody wrote about your case")
+    assert "We do not know who wrote it" in unknown.text
+
+
+def test_a_case_that_its_resident_opened_again_says_so(renderer: Renderer) -> None:
+    assert "The resident wrote again" in write(renderer, "reopened", FULL, reopened_by="").text
+    assert "lee opened case" in write(renderer, "reopened", FULL).text
+
+
+def test_two_media_are_two_notices(renderer: Renderer) -> None:
+    fact = CaseAssigned(message_id=uuid4(), occurred_at=NOON, case=FULL)
+    mail = renderer.write(fact, Notice("assignment", "email", "s@x.org", None, "en"), now=NOON)
+    text = renderer.write(fact, Notice("assignment", "sms", PHONE, None, "en"), now=NOON)
+    assert mail.message_id != text.message_id

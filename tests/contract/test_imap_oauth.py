@@ -1,0 +1,125 @@
+"""Signing in at Microsoft 365 and Google: tokens renewed in time, a refusal told in words."""
+
+import asyncio
+import base64
+from collections.abc import AsyncIterator
+from urllib.parse import parse_qs
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from channels.email_settings import MailboxSettings, OAuthSettings
+from channels.imap_oauth import NoToken, Tokens
+from channels.imap_session import SignInRefused, open_session
+
+
+class Provider:
+    """Hands out tokens that live for an hour."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, list[str]]] = []
+        self.status, self.answer = 200, dict[str, object]()
+
+    async def token(self, request: web.Request) -> web.Response:
+        self.asked.append(parse_qs(await request.text()))
+        number = len(self.asked)
+        given = {
+            "access_token": f"token-{number}",
+            "expires_in": 3600,
+            "refresh_token": f"r-{number}",
+        }
+        return web.json_response(self.answer or given, status=self.status)
+
+
+@pytest.fixture
+async def provider() -> AsyncIterator[tuple[Provider, OAuthSettings]]:
+    one, app = Provider(), web.Application()
+    app.router.add_post("/token", one.token)
+    async with TestServer(app) as server:
+        yield (
+            one,
+            OAuthSettings.model_validate(
+                {
+                    "client_id": "us",
+                    "client_secret": "secret",
+                    "refresh_token": "r-0",
+                    "token_url": str(server.make_url("/token")),
+                }
+            ),
+        )
+
+
+async def test_a_token_is_renewed_at_half_of_its_life(
+    provider: tuple[Provider, OAuthSettings],
+) -> None:
+    one, settings = provider
+    now = 0.0
+    tokens = Tokens(settings, now=lambda: now)
+
+    assert [await tokens.token(), await tokens.token()] == ["token-1", "token-1"]
+    now = 1799.0
+    assert await tokens.token() == "token-1"
+    now = 1801.0
+    assert await tokens.token() == "token-2"
+    assert [asked["refresh_token"] for asked in one.asked] == [["r-0"], ["r-1"]]
+
+
+@pytest.mark.parametrize(
+    ("status", "lasting"), [(400, True), (401, True), (429, False), (503, False)]
+)
+async def test_a_refusal_is_told_apart_from_a_bad_day(
+    provider: tuple[Provider, OAuthSettings], status: int, lasting: bool
+) -> None:
+    one, settings = provider
+    one.status, one.answer = status, {"error": "invalid_grant"}
+
+    with pytest.raises(NoToken) as refused:
+        await Tokens(settings).token()
+
+    assert refused.value.lasting is lasting
+    assert not lasting or "invalid_grant" in str(refused.value)
+
+
+@pytest.mark.parametrize("accepts", [True, False])
+async def test_xoauth2_signs_in_and_hears_the_refusal(
+    provider: tuple[Provider, OAuthSettings], accepts: bool
+) -> None:
+    _, settings = provider
+    said: list[str] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"* OK ready\r\n")
+        while line := (await reader.readline()).decode().strip():
+            tag, _, rest = line.partition(" ")
+            if rest.startswith("AUTHENTICATE"):
+                said.append(base64.b64decode(rest.split()[2]).decode())
+                if not accepts:
+                    writer.write(b"+ " + base64.b64encode(b'{"status":"401"}') + b"\r\n")
+                    assert (await reader.readline()) == b"\r\n"
+                    writer.write(f"{tag} NO AUTHENTICATE failed.\r\n".encode())
+                    continue
+            if rest == "CAPABILITY":
+                writer.write(b"* CAPABILITY IMAP4rev1 SASL-IR AUTH=XOAUTH2\r\n")
+            writer.write(f"{tag} OK done\r\n".encode())
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    mailbox = MailboxSettings(
+        host="127.0.0.1",
+        port=server.sockets[0].getsockname()[1],
+        security="none",
+        username="311@city.example",
+        oauth=settings,
+        command_seconds=3,
+    )
+    tokens = Tokens(settings)
+    async with server:
+        if accepts:
+            async with open_session(mailbox, tokens) as session:
+                assert not session.can("IDLE")
+        else:
+            with pytest.raises(SignInRefused, match="does not accept our access token"):
+                async with open_session(mailbox, tokens):
+                    pass
+            assert await tokens.token() == "token-2", "the refused one is not used again"
+    assert said == ["user=311@city.example\x01auth=Bearer token-1\x01\x01"]
