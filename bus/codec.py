@@ -4,6 +4,8 @@ Contract to bytes and back: JSON that a person can read with `nats stream view`.
 The tag travels beside the message, in the header `Buckstop-Contract`.
 """
 
+from collections.abc import Mapping
+
 from pydantic import ValidationError
 
 from bus.contracts import CONTRACTS, Fact
@@ -12,6 +14,15 @@ from bus.errors import Unreadable
 CONTRACT_HEADER = "Buckstop-Contract"
 
 _BY_TAG = {contract.tag: contract for contract in CONTRACTS}
+
+
+LAST_TOKENS: Mapping[str, str] = {
+    "complaint.received": "channel",
+    "complaint.set_aside": "channel",
+    "notice.queued": "medium",
+    "dead": "durable",
+}
+"""Subjects that go on with a value of the fact, by which a listener may choose."""
 
 
 def encode(fact: Fact) -> bytes:
@@ -40,8 +51,6 @@ def decode(data: bytes, tag: str) -> Fact:
 
 
 def subject_of(fact: Fact) -> str:
-    """Where a fact is told; a channel or a durable stands at the end where the subject has one."""
-    told_by_channels = fact.subject in ("complaint.received", "complaint.set_aside")
-    channel = getattr(fact, "channel", None) if told_by_channels else None
-    durable = getattr(fact, "durable", None) if fact.subject == "dead" else None
-    return ".".join(part for part in (fact.subject, channel, durable) if part)
+    """Where a fact is told; a channel, medium or durable stands at the end where it has one."""
+    last = LAST_TOKENS.get(fact.subject)
+    return f"{fact.subject}.{getattr(fact, last)}" if last else fact.subject

@@ -328,7 +328,7 @@ class NoticeQueued(Fact):
     """A notice is written and waits to be sent; the same facts always give the same id."""
 
     tag = "notice.queued.v1"
-    subject = "notice.queued"
+    subject = "notice.queued"  # told on `notice.queued.<medium>`
 
     case_id: UUID
     reference: str

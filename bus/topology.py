@@ -21,6 +21,7 @@ from nats.js.api import (
 )
 from nats.js.errors import NotFoundError
 
+from bus.codec import LAST_TOKENS
 from bus.contracts import Fact
 
 log = structlog.stdlib.get_logger()
@@ -66,11 +67,12 @@ def stream_config(stream: Stream, replicas: int) -> StreamConfig:
     )
 
 
-def subjects_heard(contracts: tuple[type[Fact], ...]) -> list[str]:
-    """The subjects on which these facts are told."""
-    open_ended = {"complaint.received", "complaint.set_aside", "dead"}
+def subjects_heard(contracts: tuple[type[Fact], ...], only: str = "") -> list[str]:
+    """
+    The subjects on which these facts are told; with `only`, those of one channel, or medium.
+    """
     return [
-        f"{contract.subject}.>" if contract.subject in open_ended else contract.subject
+        f"{contract.subject}.{only or '>'}" if contract.subject in LAST_TOKENS else contract.subject
         for contract in contracts
     ]
 
@@ -96,6 +98,7 @@ async def ensure_durable(
     contracts: tuple[type[Fact], ...],
     ack_wait: float,
     max_ack_pending: int,
+    only: str = "",
 ) -> None:
     """
     Make the server's durable agree; its place in the stream stays.
@@ -112,6 +115,6 @@ async def ensure_durable(
             ack_policy=AckPolicy.EXPLICIT,
             ack_wait=ack_wait,
             max_ack_pending=max_ack_pending,
-            filter_subjects=subjects_heard(contracts),
+            filter_subjects=subjects_heard(contracts, only),
         ),
     )

@@ -47,6 +47,8 @@ class Listener:
     wait here and are not counted as tried), anything else to be tried again. May be run again with
     the same facts at any time.
     """
+    only: str = ""
+    """Of the facts that are told by channel or by medium, only those of this one."""
     batch: int = 128
     tries: int = 6
     """After so many the message is buried. `NotYet` counts as a try like any other."""
@@ -71,6 +73,7 @@ async def listen(client: Client, tell: Tell, listener: Listener, stop: asyncio.E
         stream=listener.stream,
         durable=listener.durable,
         contracts=listener.contracts,
+        only=listener.only,
         ack_wait=listener.ack_wait,
         max_ack_pending=8 * listener.batch,
     )

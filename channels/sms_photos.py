@@ -46,6 +46,7 @@ class Photos:
             durable="channels_complaint_received",
             stream="COMPLAINTS",
             contracts=(ComplaintReceived,),
+            only="sms",
             handle=self.hear,
             batch=32,
             tries=_TRIES,
