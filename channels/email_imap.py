@@ -91,7 +91,7 @@ class EmailChannel:
 def reader_for(mailboxes: Sequence[MailboxSettings]) -> MailReader:
     """One for all of them."""
     return MailReader(
-        own_domains={one.domain for one in mailboxes if one.domain},
+        own_domains={one.own_domain.lower() for one in mailboxes if one.own_domain},
         limits=Limits(size=max((one.max_size for one in mailboxes), default=Limits().size)),
     )
 
@@ -367,7 +367,7 @@ class Pipeline:
         await self._memory.told(*self._where, mails)
         now = asyncio.get_running_loop().time()
         for uid, complaint in mails.items():
-            self.known[uid].complaint, self.known[uid].told_at = complaint, now
+            self.known[uid] = _Known(complaint=complaint, told_at=now)
             self.drop(uid)
 
 
@@ -393,11 +393,11 @@ class Folder:
         for start in range(0, len(fresh), AT_ONCE):
             if stop.is_set():
                 break
-            await self._fetch_all(fresh[start : start + AT_ONCE])
+            await self._fetch_all(fresh[start : start + AT_ONCE], stop)
             await self._put_away()
         if suspects and not any(self._known[uid].tries > 1 for uid in self._pipeline.in_hand):
             # One at a time: a mail that harms us harms nobody beside it.
-            await self._fetch_all(suspects[:1])
+            await self._fetch_all(suspects[:1], stop)
         return await self._put_away()
 
     async def review(self) -> int:
@@ -410,7 +410,7 @@ class Folder:
                 known.complaint = None
         missing = [uid for uid in uids if self._known.setdefault(uid, _Known()).complaint is None]
         for start in range(0, len(missing), AT_ONCE):
-            await self._fetch_all(missing[start : start + AT_ONCE])
+            await self._fetch_all(missing[start : start + AT_ONCE], asyncio.Event())
         await self._pipeline.finished()
         return len(uids)
 
@@ -464,14 +464,14 @@ class Folder:
 
     # ── fetching ────────────────────────────────────────────────────────────────────────────────
 
-    async def _fetch_all(self, uids: Sequence[int]) -> None:
+    async def _fetch_all(self, uids: Sequence[int], stop: asyncio.Event) -> None:
         sizes = await self._session.sizes(uids)
         if gone := [uid for uid in uids if uid not in sizes]:
             await self._forget(gone)  # somebody was quicker
         pipeline = self._pipeline
         await pipeline.begin({uid: sizes[uid] for uid in uids if uid in sizes})
         for uid in uids:
-            if uid not in sizes:
+            if uid not in sizes or stop.is_set():
                 continue
             pipeline.look_for_trouble()
             await pipeline.room_for(sizes[uid])

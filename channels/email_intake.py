@@ -95,7 +95,7 @@ class EmailIntake:
             return await self.quarantined(raw, "these bytes are no mail")
         external_id = f"{mail.message_id or '-'}/{mail.content_key[:24]}"
         follows = follows_of(mail, self._around.secret)
-        if reason := reason_to_ignore(mail, self._ours):
+        if reason := reason_to_ignore(mail, self._ours, self._around.secret):
             return self._set_aside(
                 external_id,
                 "ignored",
@@ -216,7 +216,7 @@ def id_of(understood: Understood) -> UUID:
     return complaint_id(understood.channel, understood.external_id)
 
 
-def reason_to_ignore(mail: Mail, ours: Collection[str]) -> str | None:
+def reason_to_ignore(mail: Mail, ours: Collection[str], secret: bytes) -> str | None:
     """Why it opens no case, in words; None for what a person wrote to us."""
     if mail.bounce is not None:
         return " ".join(("a bounce:", mail.bounce.kind, mail.bounce.status)).strip()
@@ -224,7 +224,8 @@ def reason_to_ignore(mail: Mail, ours: Collection[str]) -> str | None:
         return "a bounce"
     if mail.automatic is not None:
         return _WHY.get(mail.automatic, f"sent by a machine ({mail.automatic})")
-    if mail.sender is not None and mail.sender.email.lower() in ours:
+    is_ours = mail.sender is not None and mail.sender.email.lower() in ours
+    if is_ours or any(_proven([mail.message_id or ""], secret)):
         return _WHY[OWN]
     return None
 

@@ -49,7 +49,7 @@ class MailboxSettings(BaseModel):
     addresses: tuple[str, ...] = ()
     """Addresses of ours that lead here: mail from them is not a resident's."""
     own_domain: str = ""
-    """The domain of the Message-IDs that we give to our own mails. Empty: that of `username`."""
+    """A domain in whose Message-IDs nobody but Buckstop writes. What we signed is known anyway."""
     authserv_id: str = ""
     """How the mail server names itself in Authentication-Results."""
 
@@ -86,7 +86,3 @@ class MailboxSettings(BaseModel):
         """Every address of ours that leads here, in small letters."""
         named = {one.lower() for one in self.addresses}
         return frozenset(named | ({self.username.lower()} if "@" in self.username else set()))
-
-    @property
-    def domain(self) -> str:
-        return (self.own_domain or self.username.rpartition("@")[2]).lower()

@@ -43,7 +43,7 @@ class MailboxMemory(Protocol):
         """That they were begun in vain was no fault of theirs."""
 
     async def told(self, mailbox: str, folder: str, mails: Mapping[int, UUID]) -> None:
-        """They were told to the bus under these ids."""
+        """They were told to the bus under these ids; what was counted before is forgotten."""
 
     async def settle(self, mailbox: str, folder: str, uids: Sequence[int]) -> None:
         """The books have them."""

@@ -60,11 +60,13 @@ EXCUSE = """
     WHERE mailbox = $1 AND folder = $2 AND uid = ANY ($3::bigint[])
 """
 
+# It came to an end, so what was counted before says nothing any more.
 TOLD = """
     INSERT INTO mailbox_mails (mailbox, folder, uid, complaint_id)
     SELECT $1, $2, uid, complaint_id
     FROM unnest($3::bigint[], $4::uuid[]) AS told (uid, complaint_id)
-    ON CONFLICT (mailbox, folder, uid) DO UPDATE SET complaint_id = EXCLUDED.complaint_id
+    ON CONFLICT (mailbox, folder, uid) DO UPDATE
+    SET complaint_id = EXCLUDED.complaint_id, tries = 0
 """
 
 SETTLE = """

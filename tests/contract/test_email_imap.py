@@ -12,9 +12,12 @@ import signal
 import sys
 import time
 from asyncio.subprocess import PIPE
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import suppress
+from email.message import EmailMessage
+from email.policy import SMTP
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -23,8 +26,10 @@ from structlog.testing import capture_logs
 from bus.connect import Bus
 from bus.files import Files
 from bus.identity import notice_token
+from channels import email_imap
 from channels.base import Watched
 from channels.email_imap import EmailChannel
+from tests.support.facts import complaint
 from tests.support.imap import (
     MailServer,
     Proxy,
@@ -38,6 +43,9 @@ from tests.support.imap import (
 )
 from tests.support.letters import bounce, mail
 from tests.support.mailroom import SECRET, Mailroom, until
+from tests.unit.test_photos import SQUARE, encoded, exif, picture
+
+Look = Callable[[], Awaitable[bool]]
 
 
 @pytest.fixture
@@ -212,6 +220,29 @@ async def test_a_reply_carries_its_proof(server: MailServer, room: Mailroom) -> 
     assert len(await room.texts()) == 1, "the reply opened no case"
 
 
+async def test_a_photo_shows_the_place_and_loses_it(server: MailServer, room: Mailroom) -> None:
+    letter = EmailMessage()
+    letter["From"], letter["To"] = "rosa@resident.example", "311@city.example"
+    letter["Subject"] = "Pothole"
+    letter.set_content("See the photo.")
+    taken = encoded(picture(), exif=exif(gps=SQUARE))
+    letter.add_attachment(taken, "image", "jpeg", filename="IMG_1.JPG")
+    letter.add_attachment(b"%PDF-1.4 a letter", "application", "pdf", filename="letter.pdf")
+    await put(server, letter.as_bytes(policy=SMTP))
+
+    async with room.watching(settings_of(server)):
+        await room.settled(1)
+
+    case = await room.pool.fetchrow("SELECT lat, lon, place_source FROM cases")
+    assert (case["lat"], case["lon"], case["place_source"]) == (39.0913, -94.4159, "photo")
+    files = await room.pool.fetch("SELECT sha256, name, media_type FROM files ORDER BY name")
+    assert [(one["name"], one["media_type"]) for one in files] == [
+        ("IMG_1.jpg", "image/jpeg"),
+        ("letter.pdf", "application/pdf"),
+    ]
+    assert b"Exif" not in await room.files.read(files[0]["sha256"])
+
+
 # ── bad mail ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -296,6 +327,18 @@ async def test_after_bye_and_a_broken_line_it_comes_back(
             assert (await room.settled(number, within=10)).filed == number
 
     assert proxy.connections >= 3
+
+
+async def test_thousands_of_lines_at_once_are_no_harm(
+    server: MailServer, proxy: Proxy, room: Mailroom
+) -> None:
+    flood = b"".join(b"* %d FETCH (FLAGS (\\Seen))\r\n" % number for number in range(1, 5001))
+    async with room.watching(settings_of(server, proxy.port)) as channel:
+        await until(_has_looked(channel))
+        proxy.say(flood[:-2])
+        await put(server, mail())
+        assert (await room.settled(1, within=10)).filed == 1
+        assert proxy.connections == 1
 
 
 async def test_a_half_open_connection_is_noticed(
@@ -384,7 +427,7 @@ async def test_kept_mail_is_not_fetched_again(
 
 
 async def test_a_wrong_password_is_told_in_words(server: MailServer, room: Mailroom) -> None:
-    async with room.watching(settings_of(server, password="wrong")) as channel:
+    async with room.watching(settings_of(server, password="wrong", command_seconds=8)) as channel:
         await until(_is_in_trouble(channel))
         assert "does not accept username and password" in now(channel).trouble
 
@@ -397,18 +440,24 @@ async def test_no_server_is_told_in_words(server: MailServer, room: Mailroom) ->
 
 
 async def test_while_the_store_is_away_mail_stays_in_the_inbox(
-    server: MailServer, bus: Bus, pool: asyncpg.Pool, files: Files
+    server: MailServer,
+    bus: Bus,
+    pool: asyncpg.Pool,
+    files: Files,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(email_imap, "TELL_AGAIN", 0.2)  # it is told many times meanwhile
     room = Mailroom(bus, pool, files)
     await put(server, mail(), mail())
     async with room.watching(settings_of(server)) as channel:
         await until(_has_looked(channel))
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(4)
         assert await asyncio.to_thread(count_in, server) == 2
         assert now(channel).waiting == 2
         async with room.storing():
             assert (await room.settled(2)).filed == 2
             await lies(server, INBOX=0, Processed=2)
+    assert (await room.books()).quarantined == 0
 
 
 # ── kill -9 ─────────────────────────────────────────────────────────────────────────────────────
@@ -566,28 +615,28 @@ async def test_an_audit_says_which_folder_it_could_not_see(
 # ── what the tests wait for ─────────────────────────────────────────────────────────────────────
 
 
-def _has_looked(channel: EmailChannel):  # type: ignore[no-untyped-def]
+def _has_looked(channel: EmailChannel) -> Look:
     async def look() -> bool:
         return now(channel).looked_at is not None
 
     return look
 
 
-def _nothing_waits(channel: EmailChannel):  # type: ignore[no-untyped-def]
+def _nothing_waits(channel: EmailChannel) -> Look:
     async def look() -> bool:
         return now(channel).looked_at is not None and not now(channel).waiting
 
     return look
 
 
-def _is_in_trouble(channel: EmailChannel):  # type: ignore[no-untyped-def]
+def _is_in_trouble(channel: EmailChannel) -> Look:
     async def look() -> bool:
         return bool(now(channel).trouble)
 
     return look
 
 
-def _is_well(channel: EmailChannel):  # type: ignore[no-untyped-def]
+def _is_well(channel: EmailChannel) -> Look:
     async def look() -> bool:
         return not now(channel).trouble
 
@@ -598,9 +647,7 @@ async def _is_filed(room: Mailroom, words: str) -> bool:
     return any(words in text for text in await room.texts())
 
 
-async def _case(room: Mailroom) -> object:
-    from tests.support.facts import complaint  # noqa: PLC0415
-
+async def _case(room: Mailroom) -> UUID:
     await room.bus.tell([complaint(1)])
     await room.settled(1)
     return complaint(1).message_id

@@ -32,7 +32,7 @@ async def test_what_was_told_and_settled_stays_known(pool: asyncpg.Pool) -> None
     await memory.settle(*BOX, [9])
 
     assert await memory.enter(*BOX, 5) == 5
-    assert await memory.recall(*BOX) == {1: Remembered(1, ONE, False), 9: Remembered(0, ONE, True)}
+    assert await memory.recall(*BOX) == {1: Remembered(0, ONE, False), 9: Remembered(0, ONE, True)}
     await memory.forget(*BOX, [1, 9])
     assert await memory.recall(*BOX) == {}
 
