@@ -154,7 +154,7 @@ async def test_a_directory_that_cannot_be_written_is_refused(folder: Path) -> No
 async def test_an_unknown_service_is_refused(product: Product) -> None:
     answer = await product.ask("run", "store", "rooter")
     assert refused(answer) == (
-        "There is no service rooter: choose of web, router, store, notifier."
+        "There is no service rooter: choose of web, channels, router, store, notifier."
     )
 
 
