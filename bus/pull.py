@@ -37,6 +37,8 @@ class Pull:
         self._subscription: Subscription | None = None
         self._arrived: deque[Msg] = deque()
         self._something = asyncio.Event()
+        self._many = asyncio.Event()
+        self._plenty = max(1, most // 4)
         self._owed = 0
         self._heard_at = 0.0
         self.trouble: str | None = None
@@ -64,8 +66,8 @@ class Pull:
 
     async def batch(self, wait: float, linger: float = 0.0) -> list[Msg]:
         """
-        Up to `most` messages, in stream order; none when none came within `wait` seconds. A batch
-        that is not full waits `linger` seconds for more.
+        Up to `most` messages, in stream order; none when none came within `wait` seconds. A few
+        wait `linger` seconds for more, or until a quarter of `most` is there.
         """
         if not self._arrived:
             await self._keep_asking()
@@ -74,8 +76,13 @@ class Pull:
                     await self._something.wait()
             except TimeoutError:
                 return []
-        if linger and len(self._arrived) < self._most:
-            await asyncio.sleep(linger)
+        if linger and len(self._arrived) < self._plenty:
+            self._many.clear()
+            try:
+                async with asyncio.timeout(linger):
+                    await self._many.wait()
+            except TimeoutError:
+                pass
         taken = [self._arrived.popleft() for _ in range(min(self._most, len(self._arrived)))]
         if not self._arrived:
             self._something.clear()
@@ -108,6 +115,8 @@ class Pull:
             self._owed = max(0, self._owed - 1)
             self._arrived.append(msg)
             self._something.set()
+            if len(self._arrived) >= self._plenty:
+                self._many.set()
         elif status == "100":
             self.trouble = None
         else:
