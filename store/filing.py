@@ -123,7 +123,7 @@ async def open_cases(
     )
     await add_files(conn, [(one.message_id, None, one.attachments) for one in fresh])
     await add_events(conn, [_opened(one, references[one.message_id]) for one in fresh])
-    await _remember_mail(conn, fresh)
+    await remember_mail(conn, [(one, one.message_id) for one in fresh])
     if goes_on_from is not None:
         await conn.execute(GO_ON, [one.message_id for one in fresh], goes_on_from)
     now = datetime.now(UTC)
@@ -146,10 +146,13 @@ REMEMBER_MAIL = """
 """
 
 
-async def _remember_mail(conn: asyncpg.Connection, fresh: Sequence[ComplaintReceived]) -> None:
+async def remember_mail(
+    conn: asyncpg.Connection, filed: Sequence[tuple[ComplaintReceived, UUID]]
+) -> None:
+    """That these mails, each with its case, can be named by later ones; the first case stands."""
     mails = {
-        clean(one.follows.message_id): one.message_id
-        for one in reversed(fresh)
+        clean(one.follows.message_id): case_id
+        for one, case_id in reversed(filed)
         if one.follows is not None and one.follows.message_id
     }
     if mails:

@@ -27,7 +27,7 @@ from bus.errors import NotYet
 from bus.identity import complaint_id, fact_id
 from store import cases, outbox
 from store.contacts import heard_from
-from store.filing import open_cases
+from store.filing import open_cases, remember_mail
 from store.follow_settings import FollowSettings
 from store.model import Status
 from store.records import NewEvent, add_events, add_files
@@ -486,14 +486,7 @@ async def _enter(conn: asyncpg.Connection, complaint: ComplaintReceived, case: U
         case,
         complaint.original.model_dump() if complaint.original else None,
     )
-    hints = complaint.follows
-    if hints is not None and hints.message_id:
-        await conn.execute(REMEMBER_MAIL, clean(hints.message_id), case)
-
-
-REMEMBER_MAIL = """
-    INSERT INTO mail_ids (message_id, case_id) VALUES ($1, $2) ON CONFLICT DO NOTHING
-"""
+    await remember_mail(conn, [(complaint, case)])
 
 
 async def _say(
