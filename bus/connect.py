@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from bus.drafts import Drafts, open_drafts
 from bus.errors import Unavailable
-from bus.publish import Publisher, Tell
+from bus.publish import Post, Publisher, Tell
 from bus.topology import ensure_streams
 
 log = structlog.stdlib.get_logger()
@@ -36,7 +36,7 @@ class Settings(BaseModel):
 
 @dataclass(frozen=True)
 class Bus:
-    """An open bus. `tell` is the only way to publish."""
+    """An open bus. `tell`, and `post` for what was encoded before, are the only ways to publish."""
 
     client: Client
     js: JetStreamContext
@@ -46,6 +46,10 @@ class Bus:
     @property
     def tell(self) -> Tell:
         return self.publisher.tell
+
+    @property
+    def post(self) -> Post:
+        return self.publisher.post
 
 
 @asynccontextmanager

@@ -54,6 +54,10 @@ class Letter:
     stream: str
 
 
+Post = Callable[[Sequence[Letter]], Awaitable[None]]
+"""`Tell`, with the same promise, for facts that were made ready to travel before."""
+
+
 @dataclass
 class _Waiting:
     """What one teller told at once."""
@@ -65,11 +69,15 @@ class _Waiting:
 def letter_for(fact: Fact, *, resend: str = "") -> Letter:
     """`resend` makes the message id a new one, so that the duplicate window lets it through."""
     message_id = str(fact.message_id) + (f"#{resend}" if resend else "")
-    subject = subject_of(fact)
+    return stored_letter(message_id, fact.tag, subject_of(fact), encode(fact))
+
+
+def stored_letter(message_id: str, tag: str, subject: str, data: bytes) -> Letter:
+    """A fact that was encoded before, by somebody who kept it since."""
     return Letter(
         subject=subject,
-        data=encode(fact),
-        headers={"Nats-Msg-Id": message_id, CONTRACT_HEADER: fact.tag},
+        data=data,
+        headers={"Nats-Msg-Id": message_id, CONTRACT_HEADER: tag},
         stream=subject.partition(".")[0],
     )
 

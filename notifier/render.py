@@ -192,8 +192,7 @@ class Renderer:
             recipient_name=to.recipient_name,
             language=to.language,
             subject_line=one_line(self._fill(f"{which}/subject.txt", values), LONGEST_SUBJECT),
-            text=_BLANK_LINES.sub("\n\n\n", self._fill(f"{which}/email.txt", values)).strip()
-            + "\n",
+            text=_few_blank_lines(self._fill(f"{which}/email.txt", values)).strip() + "\n",
             html=self._fill(f"{which}/email.html", values),
             attachments=attached,
         )
@@ -325,6 +324,11 @@ def quoted(words: str) -> _Quote:
         plain="\n".join(f"> {line}" for line in words.split("\n")),
         cut=cut,
     )
+
+
+def _few_blank_lines(words: str) -> str:
+    # Looking for them costs as much as writing the mail; nearly no mail has them.
+    return _BLANK_LINES.sub("\n\n\n", words) if "\n\n\n\n" in words else words
 
 
 def one_line(words: str, longest: int) -> str:

@@ -9,10 +9,10 @@ from datetime import datetime
 import asyncpg
 import structlog
 
-from bus.codec import decode, encode, subject_of
+from bus.codec import encode, subject_of
 from bus.contracts import Fact
 from bus.errors import Refused, Unavailable
-from bus.publish import Tell
+from bus.publish import Letter, Post, stored_letter
 from store.pool import AWAY
 
 log = structlog.stdlib.get_logger()
@@ -76,7 +76,7 @@ async def backlog(conn: asyncpg.Connection) -> Backlog:
     return Backlog(count=row["count"], oldest=row["oldest"], set_aside=row["set_aside"])
 
 
-async def relay(pool: asyncpg.Pool, tell: Tell, stop: asyncio.Event) -> None:
+async def relay(pool: asyncpg.Pool, post: Post, stop: asyncio.Event) -> None:
     """
     Tell what is in the outbox, in the order in which it was written, until asked to stop.
 
@@ -95,7 +95,7 @@ async def relay(pool: asyncpg.Pool, tell: Tell, stop: asyncio.Event) -> None:
     while not stop.is_set():
         try:
             async with pool.acquire(timeout=_ACQUIRE_SECONDS) as conn:
-                await _relay_on(conn, tell, stop, went_well)
+                await _relay_on(conn, post, stop, went_well)
         except Exception as error:
             # Whatever it is, what has been promised must still be told.
             failures += 1
@@ -110,7 +110,7 @@ TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
 # Transactions of one case wait for each other, so that a smaller id never appears after a
 # greater one of the same case. Of different cases it may: nobody minds.
 UNTOLD = """
-    SELECT id, tag, payload
+    SELECT id, fact_id, tag, subject, payload
     FROM outbox
     WHERE told_at IS NULL AND problem IS NULL
     ORDER BY id
@@ -125,7 +125,7 @@ MARK_TOLD = """
 
 
 async def _relay_on(
-    conn: asyncpg.Connection, tell: Tell, stop: asyncio.Event, went_well: Callable[[], None]
+    conn: asyncpg.Connection, post: Post, stop: asyncio.Event, went_well: Callable[[], None]
 ) -> None:
     # The connection is kept and no transaction is open while the bus is asked to store: the
     # advisory lock lives as long as the connection, whoever dies first.
@@ -142,7 +142,7 @@ async def _relay_on(
             bell.clear()
             locked = locked or await conn.fetchval(TRY_LOCK, _RELAY_LOCK)
             if locked:
-                while not stop.is_set() and await _tell_some(conn, tell):
+                while not stop.is_set() and await _tell_some(conn, post):
                     pass
             went_well()
             await _either(stop, bell, _SLOW_POLL)
@@ -160,30 +160,35 @@ SET_ASIDE = """
 """
 
 
-async def _tell_some(conn: asyncpg.Connection, tell: Tell) -> bool:
+async def _tell_some(conn: asyncpg.Connection, post: Post) -> bool:
     """Whether there may be more."""
     rows = await conn.fetch(UNTOLD, _BATCH)
     if not rows:
         return False
     try:
-        await tell([decode(row["payload"], row["tag"]) for row in rows])
+        await post([_letter(row) for row in rows])
     except Refused:
         # One of them can never be told. The others must not wait behind it.
         for row in rows:
-            await _tell_one(conn, tell, row)
+            await _tell_one(conn, post, row)
     else:
         await conn.execute(MARK_TOLD, [row["id"] for row in rows])
     return len(rows) == _BATCH
 
 
-async def _tell_one(conn: asyncpg.Connection, tell: Tell, row: asyncpg.Record) -> None:
+async def _tell_one(conn: asyncpg.Connection, post: Post, row: asyncpg.Record) -> None:
     try:
-        await tell([decode(row["payload"], row["tag"])])
+        await post([_letter(row)])
     except Refused as reason:
         log.error("fact set aside", outbox_id=row["id"], tag=row["tag"], reason=str(reason))
         await conn.execute(SET_ASIDE, row["id"], str(reason) or "refused")
     else:
         await conn.execute(MARK_TOLD, [row["id"]])
+
+
+def _letter(row: asyncpg.Record) -> Letter:
+    # As it was written: to read it and to write it again would be the most of the work.
+    return stored_letter(str(row["fact_id"]), row["tag"], row["subject"], row["payload"])
 
 
 async def _either(stop: asyncio.Event, bell: asyncio.Event, seconds: float) -> None:

@@ -19,7 +19,7 @@ from bus.contracts import (
     NoticeWithheld,
 )
 from bus.errors import Refused, Unavailable
-from bus.publish import Tell
+from bus.publish import Post
 from bus.service import Service
 from bus.worker import Listener
 from store import asking, deliveries, filing, follow, graves, housekeeping, outbox
@@ -70,11 +70,11 @@ def listeners(pool: asyncpg.Pool, rules: FollowSettings = RULES) -> list[Listene
     ]
 
 
-def services(pool: asyncpg.Pool, tell: Tell, rules: FollowSettings = RULES) -> list[Service]:
+def services(pool: asyncpg.Pool, post: Post, rules: FollowSettings = RULES) -> list[Service]:
     """What runs beside the listeners: the relay of the outbox, who asks back, and the broom."""
 
     async def relay(stop: asyncio.Event) -> None:
-        await outbox.relay(pool, tell, stop)
+        await outbox.relay(pool, post, stop)
 
     async def keep_house(stop: asyncio.Event) -> None:
         await housekeeping.keep_house(pool, stop)

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 import asyncpg
 import pytest
 
+from bus.codec import CONTRACT_HEADER, decode
 from bus.connect import Bus
 from bus.contracts import CaseOpened, Fact
 from bus.errors import Refused, Unavailable
 from bus.identity import fact_id
-from bus.publish import Tell
+from bus.publish import Letter, Post, letter_for
 from bus.worker import Listener, listen
 from store import cases, ledger, outbox
 from store.service import listeners
@@ -32,9 +33,9 @@ async def append(pool: asyncpg.Pool, *numbers: int) -> None:
 
 
 @asynccontextmanager
-async def relaying(pool: asyncpg.Pool, tell: Tell) -> AsyncIterator[None]:
+async def relaying(pool: asyncpg.Pool, post: Post) -> AsyncIterator[None]:
     stop = asyncio.Event()
-    task = asyncio.create_task(outbox.relay(pool, tell, stop), name="relay")
+    task = asyncio.create_task(outbox.relay(pool, post, stop), name="relay")
     try:
         yield
         assert not task.done()
@@ -57,10 +58,13 @@ class Told:
         self.facts: list[Fact] = []
         self.errors = list(errors)
 
-    async def __call__(self, facts: Sequence[Fact]) -> None:
+    async def __call__(self, letters: Sequence[Letter]) -> None:
         if self.errors:
             raise self.errors.pop(0)
-        self.facts += facts
+        for letter in letters:
+            fact = decode(letter.data, letter.headers[CONTRACT_HEADER])
+            assert letter == letter_for(fact)
+            self.facts.append(fact)
 
     def numbers(self, most: int = 700) -> list[int]:
         """Which facts were told, in order; one that was told again counts the first time."""
@@ -114,13 +118,13 @@ async def test_a_fact_that_can_never_be_told_holds_nobody_up(pool: asyncpg.Pool)
     bad = facts(1)[0].message_id
     told = Told()
 
-    async def tell(batch: Sequence[Fact]) -> None:
-        if any(fact.message_id == bad for fact in batch):
+    async def post(batch: Sequence[Letter]) -> None:
+        if any(letter.headers["Nats-Msg-Id"] == str(bad) for letter in batch):
             raise Refused("too large")
         await told(batch)
 
     await append(pool, 0, 1, 2)
-    async with relaying(pool, tell):
+    async with relaying(pool, post):
         await until(lambda: len(told.facts) == 2)
         await append(pool, 3)
         await until(lambda: len(told.facts) == 3)
@@ -227,7 +231,7 @@ async def test_a_complaint_goes_all_the_way_over_the_real_bus(pool: asyncpg.Pool
     async with asyncio.TaskGroup() as tasks:
         for listener in everything:
             tasks.create_task(listen(bus.client, bus.tell, listener, stop), name=listener.durable)
-        tasks.create_task(outbox.relay(pool, bus.tell, stop), name="relay")
+        tasks.create_task(outbox.relay(pool, bus.post, stop), name="relay")
         # Routed first, and everything twice.
         await bus.tell([routed(one) for one in told[:5]])
         await bus.tell([*told, *[routed(one) for one in told]])
