@@ -284,7 +284,8 @@ def idle(pid: int, seconds: float, figures: Figures) -> None:
     before = sum(sum(one.cpu_times()[:2]) for one in family)
     time.sleep(seconds)
     share = (sum(sum(one.cpu_times()[:2]) for one in family) - before) / seconds * 100
-    memory = sum(one.memory_info().rss for one in family) / 1024**2
+    # What processes share (they are forked from one) is there once.
+    memory = sum(one.memory_full_info().pss for one in family) / 1024**2
     figures.add("idle", share, "% of core", "< 2", share < 2)
     figures.add("memory of everything but Postgres", memory, "MB", "< 400", memory < 400)
 

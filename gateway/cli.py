@@ -25,6 +25,7 @@ from gateway import samples
 from gateway import settings as settings_
 from gateway.audit import audit as audit_
 from gateway.audit import review
+from gateway.companion import fork_all
 from gateway.compose import SERVICES, city_folder, surroundings
 from gateway.demo.stage import set_up as set_stage
 from gateway.engines import EngineTrouble
@@ -32,7 +33,7 @@ from gateway.house import House
 from gateway.intake import Taken as TakenMails
 from gateway.intake import take_folder
 from gateway.logs import set_up
-from gateway.run import engines_of, reach, running
+from gateway.run import companions, engines_of, reach, running
 from gateway.run import run as run_
 from gateway.settings import BadSettings, Settings, secret_of
 from gateway.submit import NotTaken, Taken, read_line
@@ -163,9 +164,10 @@ def _run(
         if sample_complaints:
             await samples.tell_complaints(house)
 
-    return _go(
-        run_(settings, services or tuple(SERVICES), welcome, config=where.config, stage=stage)
-    )
+    names = services or tuple(SERVICES)
+    beside = companions(settings, names, where.config)
+    fork_all(beside, main)
+    return _go(run_(settings, names, welcome, beside=beside, stage=stage))
 
 
 # ── complaints ──────────────────────────────────────────────────────────────────────────────────

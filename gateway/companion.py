@@ -1,19 +1,24 @@
 """
-A second process of the same program: the pages stay quick while the services work.
+Further processes of the same program: the pages stay quick while the services work.
 
-One Python process uses one core. Measured on two: the services take three quarters of it while
+One Python process uses one core. Measured on two: the services take more than one of them while
 complaints pour in, and whoever waits for a page waits for them. So `buckstop run` keeps the pages
-to itself and starts the other services beside it; they have only the bus and the store in
-common, as in `deploy/`.
+to itself and runs the other services beside it; they have only the bus and the store in common,
+as in `deploy/`.
 """
 
 import asyncio
 import contextlib
+import gc
+import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from multiprocessing.connection import Connection
+from multiprocessing.context import ForkProcess
 from pathlib import Path
+from typing import Protocol
 
 import structlog
 
@@ -31,41 +36,67 @@ _FINISH = 30.0  # seconds to finish what is in hand
 _LONGEST_WAIT = 30.0  # seconds between two tries to start it again
 
 
+class _Process(Protocol):
+    @property
+    def returncode(self) -> int | None: ...
+    async def wait(self) -> int: ...
+    def send_signal(self, signal: int) -> None: ...
+    def kill(self) -> None: ...
+
+
 class Companion:
     """The services `names` in a process of their own; `service` watches over it."""
 
-    def __init__(
-        self, settings: Settings, engines: Engines, names: Sequence[str], config: Path | None
-    ) -> None:
-        self._command = [sys.executable, "-m", "gateway.cli", "run", *names]
-        self._command += ["--data", str(settings.data)]
+    def __init__(self, settings: Settings, names: Sequence[str], config: Path | None) -> None:
+        self.names = tuple(names)
+        self._words = ["run", *names, "--data", str(settings.data)]
         if config is not None:
-            self._command += ["--config", str(config)]
+            self._words += ["--config", str(config)]
+        self._port = settings.http.port
+        self._engines: Engines | None = None
+        self._fork: _Fork | None = None
+        self._process: _Process | None = None
+        self.service = Service(f"companion {' '.join(names)}", self._watch)
+
+    def fork(self, main: Callable[[], None], others: Sequence["Companion"]) -> None:
+        """
+        Have a process at hand in which `main` will run these services, once `start` says where
+        the engines are. It shares the memory of what is loaded, and needs no second to load it.
+
+        To be called while this process has neither an event loop nor threads; `others` were
+        forked before it.
+        """
+        if sys.platform == "linux":
+            held = [end for other in others if other._fork for end in other._fork.ends]
+            self._fork = _Fork(main, self._words, held)
+
+    async def start(self, engines: Engines) -> None:
+        """Returns once its services run. Raises `EngineTrouble` when they do not."""
+        self._engines = engines
         # Addresses of engines hold a token: a command line could be read by everybody.
-        self._environment = os.environ | {
+        environment = {
             f"{PREFIX}BUS__URL": engines.nats_url,
             f"{PREFIX}STORE__DSN": engines.dsn,
-            f"{PREFIX}HTTP__PORT": str(settings.http.port),
+            f"{PREFIX}HTTP__PORT": str(self._port),
         }
-        self._names = names
-        self._process: asyncio.subprocess.Process | None = None
-        self.service = Service("companion", self._watch)
-
-    async def start(self) -> None:
-        """Returns once its services run. Raises `EngineTrouble` when they do not."""
-        reader, writer = os.pipe()
-        try:
-            self._process = await asyncio.create_subprocess_exec(
-                *self._command,
-                env=self._environment | {READY: str(writer)},
-                pass_fds=[writer],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,
-                preexec_fn=die_with_parent,
-                start_new_session=True,  # Ctrl-C at the terminal is ours to answer
-            )
-        finally:
-            os.close(writer)
+        fork, self._fork = self._fork, None
+        if fork is not None:
+            reader = fork.ready
+            self._process = fork.go(environment)
+        else:
+            reader, writer = os.pipe()
+            try:
+                self._process = await asyncio.create_subprocess_exec(
+                    *(sys.executable, "-m", "gateway.cli", *self._words),
+                    env=os.environ | environment | {READY: str(writer)},
+                    pass_fds=[writer],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,
+                    preexec_fn=die_with_parent,
+                    start_new_session=True,  # Ctrl-C at the terminal is ours to answer
+                )
+            finally:
+                os.close(writer)
         try:
             # The end of the pipe without a word is the end of the process.
             word = await asyncio.wait_for(asyncio.to_thread(os.read, reader, 1), _START)
@@ -76,11 +107,14 @@ class Companion:
         if not word:
             await self.end()
             raise EngineTrouble(
-                f"The services {', '.join(self._names)} did not start; the lines above say why."
+                f"The services {', '.join(self.names)} did not start; the lines above say why."
             )
 
     async def end(self) -> None:
         """Let it finish what is in hand; it is gone when this returns."""
+        if self._fork is not None:
+            self._fork.dismiss()
+            self._fork = None
         process = self._process
         if process is None or process.returncode is not None:
             return
@@ -89,7 +123,7 @@ class Companion:
         try:
             await asyncio.wait_for(process.wait(), _FINISH)
         except TimeoutError:
-            log.warning("the services did not finish in time")
+            log.warning("the services did not finish in time", services=self.names)
             process.kill()
             await process.wait()
 
@@ -101,7 +135,7 @@ class Companion:
         try:
             while await self._lives_until(asked):
                 code = self._process.returncode if self._process is not None else None
-                log.error("services ended, starting them again", code=code, wait=wait)
+                log.error("services ended", services=self.names, code=code, again_in=wait)
                 await asyncio.wait([asked], timeout=wait)
                 if not stop.is_set():
                     wait = min(_LONGEST_WAIT, 2 * wait)
@@ -120,15 +154,113 @@ class Companion:
         return not asked.done()
 
     async def _start_again(self, asked: "asyncio.Task[bool]") -> None:
-        starting = asyncio.create_task(self.start(), name="companion starts again")
+        if self._engines is None:
+            raise RuntimeError("a companion that was never started")
+        starting = asyncio.create_task(self.start(self._engines), name="companion starts again")
         await asyncio.wait([starting, asked], return_when=asyncio.FIRST_COMPLETED)
         if asked.done():
             await self.end()
         try:
             await starting
-            log.warning("services run again")
+            log.warning("services run again", services=self.names)
         except EngineTrouble as error:
-            log.error("services do not start", error=str(error))
+            log.error("services do not start", services=self.names, error=str(error))
+
+
+def fork_all(companions: Sequence[Companion], main: Callable[[], None]) -> None:
+    """Have a process at hand for each; see `Companion.fork`."""
+    # What is loaded by now stays as it is: pages of memory that nobody writes stay shared.
+    gc.collect()
+    gc.freeze()
+    for number, companion in enumerate(companions):
+        companion.fork(main, companions[:number])
+
+
+class _Fork:
+    """A process that waits to be told what to do."""
+
+    def __init__(
+        self, main: Callable[[], None], words: Sequence[str], held: Sequence[Connection | int]
+    ) -> None:
+        theirs, self._ours = multiprocessing.Pipe(duplex=False)
+        self.ready, writer = os.pipe()
+        self._process: ForkProcess = multiprocessing.get_context("fork").Process(
+            target=_do_as_told, args=(main, words, theirs, writer, [*held, *self.ends])
+        )
+        self._process.start()
+        theirs.close()
+        os.close(writer)
+
+    @property
+    def ends(self) -> tuple[Connection | int, ...]:
+        """What a process that is forked later must not hold open."""
+        return self._ours, self.ready
+
+    def go(self, environment: dict[str, str]) -> "_Forked":
+        self._ours.send(environment)
+        self._ours.close()
+        return _Forked(self._process)
+
+    def dismiss(self) -> None:
+        """It is not needed after all."""
+        self._ours.close()
+        os.close(self.ready)
+        self._process.join()
+
+
+def _do_as_told(
+    main: Callable[[], None],
+    words: Sequence[str],
+    orders: Connection,
+    ready: int,
+    held: Sequence[Connection | int],
+) -> None:
+    os.setsid()  # Ctrl-C at the terminal is our parent's to answer
+    die_with_parent()
+    for end in held:
+        os.close(end if isinstance(end, int) else end.fileno())
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nowhere, sys.stdin.fileno())
+    os.dup2(nowhere, sys.stdout.fileno())
+    try:
+        environment = orders.recv()
+    except EOFError:
+        return  # whoever was to give orders is gone
+    orders.close()
+    os.environ.update(environment)
+    os.environ[READY] = str(ready)
+    sys.argv[1:] = words
+    main()
+
+
+class _Forked:
+    """A process that was forked, watched by the event loop."""
+
+    def __init__(self, process: ForkProcess) -> None:
+        self._process = process
+        self._loop = asyncio.get_running_loop()
+        self._gone = self._loop.create_future()
+        self._loop.add_reader(process.sentinel, self._look)
+
+    def _look(self) -> None:
+        self._loop.remove_reader(self._process.sentinel)
+        self._process.join()
+        self._gone.set_result(self._process.exitcode)
+
+    @property
+    def returncode(self) -> int | None:
+        return self._gone.result() if self._gone.done() else None
+
+    async def wait(self) -> int:
+        code: int = await asyncio.shield(self._gone)
+        return code
+
+    def send_signal(self, signal: int) -> None:
+        if self._process.pid is not None and not self._gone.done():
+            os.kill(self._process.pid, signal)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
 
 
 def tell_ready() -> None:

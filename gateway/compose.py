@@ -1,7 +1,7 @@
 """The only place that knows everybody: it opens what services need and hands it to them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from uuid import UUID
@@ -47,24 +47,32 @@ def city_folder(settings: Settings) -> Path:
 
 @asynccontextmanager
 async def open_house(
-    settings: Settings, engines: Engines, stage: Stage | None = None
+    settings: Settings,
+    engines: Engines,
+    names: Collection[str],
+    stage: Stage | None = None,
 ) -> AsyncIterator[House]:
-    """A house on migrated engines, its people known to the store."""
+    """A house on migrated engines for these services, its people known to the store."""
     reachable = settings.bus.model_copy(update={"url": engines.nats_url})
     stored = settings.store.model_copy(update={"dsn": engines.dsn})
     async with AsyncExitStack() as open_things:
         # The router's libraries and model take seconds to load; the rest opens meanwhile.
-        loading = asyncio.create_task(asyncio.to_thread(_open_router, settings), name="load city")
+        loading = asyncio.create_task(
+            asyncio.to_thread(
+                _open_city, settings, with_router=bool({"web", "router"} & set(names))
+            ),
+            name="load city",
+        )
         files = await asyncio.to_thread(open_files, settings.files, settings.data)
         open_things.push_async_callback(files.close)
         pool = await open_things.enter_async_context(open_pool(stored))
         bus = await open_things.enter_async_context(open_bus(reachable, name="buckstop"))
-        router = await loading
-        await _introduce_people(pool, router.city)
+        city, router = await loading
+        await _introduce_people(pool, city)
         sender = await open_things.enter_async_context(
             open_sender(
                 settings.notifier,
-                words_of(router.city),
+                words_of(city),
                 files=files,
                 secret=secret_of(settings),
             )
@@ -73,8 +81,8 @@ async def open_house(
         around = surroundings(settings, bus=bus, pool=pool, files=files)
         yield House(
             settings=settings,
-            city=router.city,
-            router=router,
+            city=city,
+            reader=router,
             bus=bus,
             pool=pool,
             files=files,
@@ -112,8 +120,9 @@ def _ledger(pool: asyncpg.Pool) -> Ledger:
     return ledger
 
 
-def _open_router(settings: Settings) -> Router:
-    return open_router(load_city(city_folder(settings)), settings.data / "models")
+def _open_city(settings: Settings, *, with_router: bool) -> tuple[City, Router | None]:
+    city = load_city(city_folder(settings))
+    return city, open_router(city, settings.data / "models") if with_router else None
 
 
 async def _introduce_people(pool: asyncpg.Pool, city: City) -> None:

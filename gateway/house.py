@@ -22,7 +22,8 @@ class House:
 
     settings: Settings
     city: City
-    router: Router
+    reader: Router | None
+    """None where neither the pages nor the router run: what it learned is large."""
     bus: Bus
     pool: asyncpg.Pool
     files: Files
@@ -33,3 +34,9 @@ class House:
     channels: Mapping[str, Channel]
     stage: Stage | None = None
     """The demo's own servers."""
+
+    @property
+    def router(self) -> Router:
+        if self.reader is None:
+            raise RuntimeError("a house without a router")
+        return self.reader

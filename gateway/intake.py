@@ -171,11 +171,12 @@ async def _open(settings: Settings) -> AsyncIterator[tuple[Surroundings, asyncpg
             yield surroundings(settings, bus=bus, pool=pool, files=files), pool
             await files.close()
         return
-    async with reach(settings) as ours, open_house(settings, ours) as house:
+    needed = ("router", "store")
+    async with reach(settings) as ours, open_house(settings, ours, needed) as house:
         around = surroundings(settings, bus=house.bus, pool=house.pool, files=house.files)
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
-            for name in ("router", "store"):
+            for name in needed:
                 tasks.create_task(SERVICES[name](house).run(stop), name=name)
             try:
                 yield around, house.pool

@@ -8,7 +8,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -36,15 +36,30 @@ async def run(
     names: Collection[str],
     welcome: Welcome,
     *,
-    config: Path | None = None,
+    beside: Sequence[Companion] = (),
     stage: Stage | None = None,
 ) -> None:
     """
-    Run the named services until SIGTERM or Ctrl-C; what is in hand is finished first.
+    Run the named services until SIGTERM or Ctrl-C; what is in hand is finished first. Those that
+    `beside` has run in processes of their own.
 
     Raises `EngineTrouble` with a sentence, or `BadCity`, when it cannot start. A service that
     crashes ends the process with its error.
     """
+    try:
+        await _run(settings, names, welcome, beside, stage)
+    finally:
+        for companion in beside:
+            await companion.end()
+
+
+async def _run(
+    settings: Settings,
+    names: Collection[str],
+    welcome: Welcome,
+    beside: Sequence[Companion],
+    stage: Stage | None,
+) -> None:
     began = time.monotonic()
     # A thread that comes back from a disk waits this long for the event loop to let go; the
     # default of 5 ms would be the longest part of an answer.
@@ -68,18 +83,22 @@ async def run(
                 pid=os.getpid(),
             ).write(settings.data)
         await _make_schema_agree(settings, engines)
-        apart = [name for name in names if name != "web"] if _are_two(settings, names) else []
         async with AsyncExitStack() as open_things:
             if stage is not None:
                 await open_things.enter_async_context(stage.open())
-            companion = Companion(settings, engines, apart, config)
-            if apart:
-                starting = asyncio.create_task(companion.start(), name="companion starts")
-                open_things.push_async_callback(_end, companion, starting)
-            house = await open_things.enter_async_context(open_house(settings, engines, stage))
-            services = [SERVICES[name](house) for name in names if name not in apart]
-            if apart:
-                await starting
+            starting = []
+            for companion in beside:
+                task = asyncio.create_task(companion.start(engines), name=companion.service.name)
+                open_things.push_async_callback(_end, companion, task)
+                starting.append(task)
+            apart = {name for companion in beside for name in companion.names}
+            ours = [name for name in names if name not in apart]
+            house = await open_things.enter_async_context(
+                open_house(settings, engines, ours, stage)
+            )
+            services = [SERVICES[name](house) for name in ours]
+            for companion, task in zip(beside, starting, strict=True):
+                await task
                 services.append(companion.service)
             async with asyncio.TaskGroup() as tasks:
                 for service in services:
@@ -100,8 +119,15 @@ async def _end(companion: Companion, starting: "asyncio.Task[None]") -> None:
     await companion.end()  # it had not been there yet the first time
 
 
-def _are_two(settings: Settings, names: Collection[str]) -> bool:
-    return settings.processes > 1 and "web" in names and len(names) > 1
+def companions(settings: Settings, names: Collection[str], config: Path | None) -> list[Companion]:
+    """The processes that run beside this one, when the pages are to run here."""
+    if "web" not in names or settings.processes == 1:
+        return []
+    # Whoever writes and sends mails has half of the work, and waits for none of the others.
+    groups = [[name for name in names if name not in ("web", "notifier")], ["notifier"]]
+    if settings.processes == 2:
+        groups = [[name for name in names if name != "web"]]
+    return [Companion(settings, group, config) for group in groups if set(group) & set(names)]
 
 
 @asynccontextmanager

@@ -70,8 +70,11 @@ class Settings(BaseSettings):
     From it come the references and the tokens of forms: at least 32 characters, the same on every
     host, never changed. Empty: made once and kept in the data directory.
     """
-    processes: int = Field(default=2, ge=1, le=2)
-    """1: everything in one process. 2: the pages in one, the services in another beside it."""
+    processes: int = Field(default=3, ge=1, le=3)
+    """
+    1: everything in one process. 2: the pages in one, the services in another beside it. 3: the
+    notifier in one of its own, too.
+    """
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
     bus: connect.Settings = connect.Settings()

@@ -73,7 +73,7 @@ class SmtpSettings(BaseModel):
     helo_name: str = ""
     """What we call ourselves; empty: the domain of the sender's address."""
     connections: int = Field(default=8, ge=1, le=32)
-    mails_per_second: float = Field(default=150.0, gt=0)
+    mails_per_second: float = Field(default=120.0, gt=0)
     """
     A mail server takes only so many, and while a storm of complaints comes in, taking them goes
     before sending mail.

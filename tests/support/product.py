@@ -150,6 +150,18 @@ class Product:
         return found
 
     @property
+    def services(self) -> list[psutil.Process]:
+        """The processes of our own program that run beside the pages."""
+        assert self.process is not None
+        ours = psutil.Process(self.process.pid)
+        # Forked they bear our own name; started again they have one of their own.
+        return [
+            one
+            for one in ours.children()
+            if one.cmdline() == ours.cmdline() or "gateway.cli" in one.cmdline()
+        ]
+
+    @property
     def nats_pid(self) -> int | None:
         return _pid_in(self.data / "nats" / "nats.pid")
 
