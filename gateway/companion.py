@@ -220,8 +220,8 @@ def _do_as_told(
     for end in held:
         os.close(end if isinstance(end, int) else end.fileno())
     nowhere = os.open(os.devnull, os.O_RDWR)
-    os.dup2(nowhere, sys.stdin.fileno())
-    os.dup2(nowhere, sys.stdout.fileno())
+    for stream in (0, 1):  # by their numbers: whoever started us may have closed them
+        os.dup2(nowhere, stream)
     try:
         environment = orders.recv()
     except EOFError:
