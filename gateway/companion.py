@@ -169,6 +169,12 @@ class Companion:
 
 def fork_all(companions: Sequence[Companion], main: Callable[[], None]) -> None:
     """Have a process at hand for each; see `Companion.fork`."""
+    for stream in (0, 1, 2):
+        # Whoever started us may have closed them, and a pipe of ours would take their place.
+        try:
+            os.fstat(stream)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)
     # What is loaded by now stays as it is: pages of memory that nobody writes stay shared.
     gc.collect()
     gc.freeze()
@@ -220,7 +226,7 @@ def _do_as_told(
     for end in held:
         os.close(end if isinstance(end, int) else end.fileno())
     nowhere = os.open(os.devnull, os.O_RDWR)
-    for stream in (0, 1):  # by their numbers: whoever started us may have closed them
+    for stream in (0, 1):
         os.dup2(nowhere, stream)
     try:
         environment = orders.recv()
