@@ -83,6 +83,11 @@ class Follows(Part):
     """What is new in a reply; the `text` beside it holds everything."""
     mentions: str | None = None
     """A reference that stands in the subject. Anyone can write one: it grants nothing."""
+    sender_proven: bool = True
+    """
+    False: our mail server did not find that the sender's domain stands behind it, so whoever it
+    says it is from may not have written it. It still tells us something.
+    """
 
 
 class ContactMark(Part):
@@ -258,7 +263,10 @@ class CaseFollowed(CaseFact):
     """The message that told it."""
     text: str
     verified: bool
-    """False: it came from an address or number to which we had not written."""
+    """
+    False: it came from an address or number to which we had not written, or nothing proves that
+    it came from there.
+    """
     attachments: tuple[FileRef, ...] = ()
 
 

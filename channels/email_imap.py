@@ -96,6 +96,11 @@ def reader_for(mailboxes: Sequence[MailboxSettings]) -> MailReader:
     )
 
 
+def judges_of(mailboxes: Sequence[MailboxSettings]) -> frozenset[str]:
+    """Who may say of a mail that comes from no mailbox whether its sender is who it says."""
+    return frozenset[str]().union(*(one.judges for one in mailboxes))
+
+
 def intake_for(
     around: Surroundings, mailboxes: Sequence[MailboxSettings], reader: MailReader
 ) -> EmailIntake:
@@ -333,7 +338,8 @@ class Pipeline:
 
     async def _read(self, uid: int, raw: bytes) -> None:
         try:
-            self.say(uid, await self._mailbox.intake.understand(raw))
+            mailbox = self._mailbox
+            self.say(uid, await mailbox.intake.understand(raw, judges=mailbox.settings.judges))
         except Exception as error:
             self._fail(error)
 

@@ -23,7 +23,7 @@ from channels.intake import Heard, clean_line, clean_text
 from channels.language import detect
 from channels.mail_automatic import BOUNCE, OWN
 from channels.mail_reader import MailReader, Unparseable
-from channels.mime import Attachment, Mail
+from channels.mime import Attachment, Mail, dmarc_passed
 from channels.photos import Darkroom, NotAPhoto, Point
 
 log = structlog.stdlib.get_logger()
@@ -82,10 +82,12 @@ class EmailIntake:
         self._ours = frozenset(one.lower() for one in ours)
         self._darkroom = darkroom or Darkroom()
 
-    async def understand(self, raw: bytes) -> Understood:
+    async def understand(self, raw: bytes, *, judges: Collection[str] = ()) -> Understood:
         """
-        What the mail asks for; nothing is told yet. Raises `Unavailable` when the reading process
-        or the files cannot be had: try again.
+        What the mail asks for; nothing is told yet. `judges`: the servers of ours whose
+        Authentication-Results say whether its sender is who it says; none: nobody is asked.
+
+        Raises `Unavailable` when the reading process or the files cannot be had: try again.
         """
         try:
             mail = await self._reader.read(raw)
@@ -94,7 +96,7 @@ class EmailIntake:
         if _is_no_mail(mail):
             return await self.quarantined(raw, "these bytes are no mail")
         external_id = f"{mail.message_id or '-'}/{mail.content_key[:24]}"
-        follows = follows_of(mail, self._around.secret)
+        follows = follows_of(mail, self._around.secret, judges)
         if reason := reason_to_ignore(mail, self._ours, self._around.secret):
             return self._set_aside(
                 external_id,
@@ -230,8 +232,8 @@ def reason_to_ignore(mail: Mail, ours: Collection[str], secret: bytes) -> str | 
     return None
 
 
-def follows_of(mail: Mail, secret: bytes) -> Follows:
-    """Which mails it answers, proven and said."""
+def follows_of(mail: Mail, secret: bytes, judges: Collection[str] = ()) -> Follows:
+    """Which mails it answers, proven and said, and whether its sender is."""
     answered = mail.references[:MOST_ANSWERED]
     named = [address.rpartition("@")[0] for address in mail.recipients]
     named += [one.rpartition("@")[0] for one in mail.references]
@@ -244,7 +246,13 @@ def follows_of(mail: Mail, secret: bytes) -> Follows:
         message_id=mail.message_id,
         fresh=_clipped(clean_text(mail.fresh)) or None,
         mentions=_mentioned(mail.subject),
+        sender_proven=not judges or _is_proven(mail, judges),
     )
+
+
+def _is_proven(mail: Mail, judges: Collection[str]) -> bool:
+    # Where our answer goes is who reported: whoever proves one address says nothing of another.
+    return mail.reply_to is None and any(dmarc_passed(mail, judge) for judge in judges)
 
 
 def _proven(named: Iterable[str], secret: bytes) -> Iterable[UUID]:

@@ -50,8 +50,11 @@ class MailboxSettings(BaseModel):
     """Addresses of ours that lead here: mail from them is not a resident's."""
     own_domain: str = ""
     """A domain in whose Message-IDs nobody but Buckstop writes. What we signed is known anyway."""
-    authserv_id: str = ""
-    """How the mail server names itself in Authentication-Results."""
+    authserv_id: str = Field(default="", pattern=r"^[^\s;=]*$")
+    """
+    How the mail server names itself in Authentication-Results; `-` for one that does not
+    (Microsoft 365). Empty: nobody says whether a mail's sender is who it says.
+    """
 
     poll_every: float = Field(default=60.0, gt=0, le=3600)
     """Seconds; what IDLE does not tell is found within them."""
@@ -80,6 +83,11 @@ class MailboxSettings(BaseModel):
     @property
     def at_port(self) -> int:
         return self.port or _PORTS[self.security]
+
+    @property
+    def judges(self) -> frozenset[str]:
+        """The server that says whether a mail's sender is who it says, if one does."""
+        return frozenset({self.authserv_id} if self.authserv_id else ())
 
     @property
     def ours(self) -> frozenset[str]:

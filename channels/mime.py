@@ -65,6 +65,8 @@ LONGEST_NAME = 120
 MOST_TEXT = 2_000_000
 MOST_REFERENCES = 50
 MOST_HEAD = 256 * 1024
+NAMELESS = "-"
+"""The authserv-id of a server that writes none."""
 DEEPEST = 60
 """How deep parts may lie in parts; below, they are kept as they stand."""
 
@@ -245,7 +247,8 @@ def content_key(raw: bytes) -> str:
 def dmarc_passed(mail: Mail, authserv_id: str) -> bool:
     """
     Whether our own server, the one of that id, found that the sender's domain stands behind the
-    mail. Only its topmost word counts: what stands below, anybody can have written.
+    mail. Only its topmost word counts: what stands below, anybody can have written. The id `-` is
+    that of a server which names itself by none, as Microsoft's.
     """
     if not mail.authentication or not authserv_id or mail.sender is None or mail.authors != 1:
         return False
@@ -256,6 +259,8 @@ def dmarc_passed(mail: Mail, authserv_id: str) -> bool:
             break
     said = re.sub(r'"[^"]*"', " ", said)
     server, *results = [one.strip() for one in said.split(";")]
+    if "=" in server:
+        server, results = NAMELESS, [server, *results]
     if server.split(" ")[0].lower() != authserv_id.lower():
         return False
     found = [one for one in results if re.match(r"dmarc\s*=", one, re.IGNORECASE)]

@@ -8,7 +8,7 @@ the same: a mail's id comes from what it says.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from bus.connect import open_bus
 from bus.errors import Unavailable
 from bus.files import open_files
 from channels.base import Surroundings
-from channels.email_imap import intake_for, reader_for
+from channels.email_imap import intake_for, judges_of, reader_for
 from channels.email_intake import EmailIntake, Understood, id_of
 from channels.mail_reader import MailReader
 from gateway.compose import SERVICES, open_house, surroundings
@@ -73,7 +73,8 @@ async def take_folder(settings: Settings, folder: Path, *, patience: float) -> T
     )
     async with _open(settings) as (around, pool), reader_for(settings.channels.email) as reader:
         intake = intake_for(around, settings.channels.email, reader)
-        return await take(paths, around, intake, reader, pool, patience=patience)
+        judges = judges_of(settings.channels.email)
+        return await take(paths, around, intake, reader, pool, judges=judges, patience=patience)
 
 
 async def take(
@@ -83,6 +84,7 @@ async def take(
     reader: MailReader,
     pool: asyncpg.Pool,
     *,
+    judges: Collection[str] = (),
     patience: float,
 ) -> Taken:
     taken, ids = Taken(), dict[UUID, None]()
@@ -106,7 +108,10 @@ async def take(
         for path in files:
             raw = await asyncio.to_thread(path.read_bytes)
             start = time.monotonic()
-            understood = await _patiently(lambda: intake.understand(raw), patience)  # noqa: B023
+            understood = await _patiently(
+                lambda: intake.understand(raw, judges=judges),  # noqa: B023  awaited here
+                patience,
+            )
             took = time.monotonic() - start
             if took > taken.slowest:
                 taken.slowest, taken.slowest_file = took, str(path)

@@ -190,7 +190,10 @@ class Note:
     from_outside: bool
     """The resident told it, or somebody who answered our mail to them; `author` is empty."""
     verified: bool
-    """False: it came from an address or number to which we had not written."""
+    """
+    False: it came from an address or number to which we had not written, or nothing proves that
+    it came from there.
+    """
     sender: str | None
     """Who signed what is not verified."""
     original: FileRef | None

@@ -76,7 +76,11 @@ async def file_complaints(
     # In stream order; only what can follow nothing goes ahead, all at once.
     if openers := [one for one in heard if not can_follow(one)]:
         await open_cases(conn, openers)
-    mails = [one for one in heard if one.channel == "email" and one.reporter.email]
+    mails = [
+        one
+        for one in heard
+        if one.channel == "email" and one.reporter.email and _sender_proven(one)
+    ]
     await heard_from(conn, {one.reporter.email or "" for one in mails}, datetime.now(UTC))
     for complaint in heard:
         if can_follow(complaint):
@@ -201,9 +205,15 @@ async def _by_mail(
         if name in named:
             case = await cases.locked(conn, named[name])
             if case is not None:
+                # Whoever saw that mail can name it, and write the reporter's address as their own.
                 reporter = (case.reporter.email or "").strip().lower()
-                return _Joins(case, verified=bool(sender) and reporter == sender)
+                is_reporter = bool(sender) and reporter == sender and hints.sender_proven
+                return _Joins(case, verified=is_reporter)
     return _OPENS
+
+
+def _sender_proven(complaint: ComplaintReceived) -> bool:
+    return complaint.follows is None or complaint.follows.sender_proven
 
 
 async def _with_its_text(conn: asyncpg.Connection, complaint: ComplaintReceived) -> _Decision:

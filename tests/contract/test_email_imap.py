@@ -220,6 +220,22 @@ async def test_a_reply_carries_its_proof(server: MailServer, room: Mailroom) -> 
     assert len(await room.texts()) == 1, "the reply opened no case"
 
 
+async def test_a_reporters_own_mail_may_be_named_by_anybody(
+    server: MailServer, room: Mailroom
+) -> None:
+    async with room.watching(settings_of(server, authserv_id="mx.city.example")):
+        await put(server, mail("A tree fell.", message_id="<first@resident.example>"))
+        await room.settled(1)
+        for number, result in enumerate(("fail", "pass"), start=2):
+            said = f"mx.city.example; dmarc={result} header.from=resident.example"
+            names = {"In_Reply_To": "<first@resident.example>", "Authentication_Results": said}
+            await put(server, mail("It lies on a car.", subject="Re: Pothole", **names))
+            await room.settled(number)
+
+    notes = await room.pool.fetch("SELECT verified FROM notes ORDER BY at")
+    assert [note["verified"] for note in notes] == [False, True]
+
+
 async def test_a_photo_shows_the_place_and_loses_it(server: MailServer, room: Mailroom) -> None:
     letter = EmailMessage()
     letter["From"], letter["To"] = "rosa@resident.example", "311@city.example"

@@ -186,6 +186,42 @@ async def test_a_reply_to_ones_own_mail_finds_its_case(pool: asyncpg.Pool) -> No
     assert [note.text for note in await notes_of(pool, first)] == ["It is deeper now."] * 2
 
 
+async def test_who_saw_a_reporters_mail_cannot_write_in_their_name(pool: asyncpg.Pool) -> None:
+    first = mail(1, "A tree fell")
+    forged = mail(2, message_ids=("mail-1@resident.example",), sender_proven=False)
+    await file(pool, first, routed(first))
+    await close(pool, first)
+    await file(pool, forged)
+    await file(pool, forged)
+    [note] = await notes_of(pool, first)
+    assert (note.verified, note.sender) == (False, "Rosa Lara rosa@resident.example")
+    assert (await case_of(pool, first)).status is Status.CLOSED
+    assert not await told_of(pool, CaseReopened)
+    [fact] = await told_of(pool, CaseFollowed)
+    assert not fact.verified
+
+
+async def test_a_report_whose_sender_is_not_proven_is_a_report(pool: asyncpg.Pool) -> None:
+    mark = ContactMark(medium="email", address=REPORTER.email or "", state="bad", reason="5.1.1")
+    told = mail(1, "A tree fell", sender_proven=False)
+    await file(pool, aside(1, mark=mark), told)
+    case = await case_of(pool, told)
+    assert case.text == "A tree fell"
+    assert not case.reporter.email_works, "nobody knows whether the address is alive"
+    assert [fact.answer for fact in await told_of(pool, CaseOpened)] == [True]
+
+
+async def test_our_signature_proves_an_answer_whoever_it_seems_to_come_from(
+    pool: asyncpg.Pool,
+) -> None:
+    told = complaint()
+    await file(pool, told, routed(told))
+    await answered_notice(pool, told)
+    await file(pool, mail(2, notices=(NOTICE,), sender_proven=False))
+    [note] = await notes_of(pool, told)
+    assert note.verified
+
+
 async def test_a_reference_in_the_subject_alone_opens_a_case_of_its_own(
     pool: asyncpg.Pool,
 ) -> None:

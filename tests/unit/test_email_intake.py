@@ -80,6 +80,39 @@ def test_the_ids_that_it_names_are_few_and_the_nearest_first() -> None:
     assert found.message_ids == tuple(f"id-{number}@resident.example" for number in range(8, 3, -1))
 
 
+DMARC = "mx.city.example; dmarc={} header.from=resident.example"
+
+
+@pytest.mark.parametrize(
+    ("results", "other", "judges", "proven"),
+    [
+        (DMARC.format("pass"), {}, ["mx.city.example"], True),
+        (DMARC.format("pass"), {}, ["mx.other.example", "mx.city.example"], True),
+        (DMARC.format("fail"), {}, ["mx.city.example"], False),
+        (DMARC.format("fail"), {}, [], True),
+        (DMARC.format("pass"), {}, ["mx.other.example"], False),
+        (DMARC.format("pass"), {}, ["-"], False),
+        ("spf=pass smtp.mailfrom=resident.example; dmarc=pass action=none", {}, ["-"], True),
+        ("spf=pass; dmarc=fail action=none", {}, ["-"], False),
+        ("spf=pass; dmarc=pass", {}, ["mx.city.example"], False),
+        (DMARC.format("pass"), {"Reply_To": "other@else.example"}, ["mx.city.example"], False),
+    ],
+)
+def test_a_sender_is_proven_only_by_our_own_server(
+    results: str, other: dict[str, str], judges: list[str], proven: bool
+) -> None:
+    letter = read(mail(Authentication_Results=results, **other))
+    assert follows_of(letter, SECRET, judges).sender_proven is proven
+
+
+def test_only_the_topmost_word_counts() -> None:
+    forged = f"Authentication-Results: {DMARC.format('pass')}\r\n".encode()
+    ours = f"Authentication-Results: {DMARC.format('fail')}\r\n".encode()
+    judges = ["mx.city.example"]
+    assert not follows_of(read(ours + forged + mail()), SECRET, judges).sender_proven
+    assert not follows_of(read(mail()), SECRET, judges).sender_proven, "nobody said anything"
+
+
 def test_a_reply_keeps_both_the_new_words_and_all_of_them() -> None:
     letter = read(
         mail(
