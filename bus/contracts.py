@@ -79,6 +79,8 @@ class Follows(Part):
     """Its own Message-ID, under which later mails may name it."""
     conversation: str | None = None
     """Our phone number, in E.164: texts from one phone to it are one conversation."""
+    came_with: UUID | None = None
+    """The message whose photos and files these are, fetched after it; by its id."""
     fresh: str | None = None
     """What is new in a reply; the `text` beside it holds everything."""
     mentions: str | None = None

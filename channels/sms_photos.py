@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 import structlog
 
-from bus.contracts import ComplaintReceived, Fact, FileRef
+from bus.contracts import ComplaintReceived, Fact, FileRef, Follows
 from bus.errors import Refused
 from bus.identity import complaint_id
 from bus.worker import Listener
@@ -194,7 +194,7 @@ def follow_up(
         reporter=text.reporter,
         original=text.original,
         attachments=tuple(brought.attachments),
-        follows=text.follows,
+        follows=(text.follows or Follows()).model_copy(update={"came_with": text.message_id}),
         answer=False,
     )
 
@@ -207,11 +207,11 @@ def sentence(missing: Sequence[str], count: int) -> str:
 
 
 def _may_have_photos(fact: Fact) -> TypeGuard[ComplaintReceived]:
-    return (
-        isinstance(fact, ComplaintReceived)
-        and fact.channel == "sms"
-        and not fact.external_id.endswith(SUFFIX)
-    )
+    if not isinstance(fact, ComplaintReceived) or fact.channel != "sms":
+        return False
+    # Those that were told before `came_with` was there are known by the id that we gave them.
+    is_follow_up = fact.follows is not None and fact.follows.came_with is not None
+    return not is_follow_up and not fact.external_id.endswith(SUFFIX)
 
 
 async def _fetched(fetcher: Fetcher, one: Media, number: int, *, last_time: bool) -> Fetched:

@@ -36,7 +36,6 @@ from store.text import clean, clean_or_none, point, searchable
 log = structlog.stdlib.get_logger()
 
 _MOST_CHOICES = 5
-_MEDIA = "/media"  # the photos of a text come by themselves, under its id with this behind it
 _LANGUAGES = frozenset({"es", "en", "español", "espanol", "english", "inglés", "ingles"})
 _LONGEST_PLACE = 200  # characters; a longer answer is more than an address
 
@@ -97,8 +96,8 @@ async def _take_in(
     hints = complaint.follows or Follows()
     if hints.conversation is None:
         decision = await _by_mail(conn, complaint, hints)
-    elif _is_media(complaint):
-        decision = await _with_its_text(conn, complaint)
+    elif (text := _text_of_photos(complaint)) is not None:
+        decision = await _with_its_text(conn, text)
     elif complaint.text.strip().casefold() in _LANGUAGES:
         await _speak(conn, complaint, hints.conversation)
         return
@@ -118,8 +117,13 @@ async def _take_in(
             await open_cases(conn, [complaint])
 
 
-def _is_media(complaint: ComplaintReceived) -> bool:
-    return complaint.external_id.endswith(_MEDIA)
+def _text_of_photos(complaint: ComplaintReceived) -> UUID | None:
+    """The text whose photos these are; None for what says something itself."""
+    if complaint.follows is not None and complaint.follows.came_with is not None:
+        return complaint.follows.came_with
+    # A stream may hold some that were told before there was `came_with`.
+    text = complaint.external_id.removesuffix("/media")
+    return complaint_id("sms", text) if text != complaint.external_id else None
 
 
 SPEAK = "UPDATE cases SET language = $3 WHERE reporter_phone = $1 AND conversation = $2"
@@ -216,9 +220,8 @@ def _sender_proven(complaint: ComplaintReceived) -> bool:
     return complaint.follows is None or complaint.follows.sender_proven
 
 
-async def _with_its_text(conn: asyncpg.Connection, complaint: ComplaintReceived) -> _Decision:
-    text = complaint.external_id.removesuffix(_MEDIA)
-    row = await conn.fetchrow(ITS_TEXT, complaint_id(complaint.channel, text))
+async def _with_its_text(conn: asyncpg.Connection, text: UUID) -> _Decision:
+    row = await conn.fetchrow(ITS_TEXT, text)
     if row is None:
         raise NotYet("its text is not filed yet")
     if row["choices"] is not None:
@@ -401,7 +404,7 @@ def _belongs_to_the_report(
     """The rest of a text that a phone has split, or the place that we asked for."""
     if complaint.follows is None or complaint.follows.conversation is None or not words:
         return False
-    if _is_media(complaint):
+    if _text_of_photos(complaint) is not None:
         return False  # what it says is what became of the photos
     since = (complaint.occurred_at - case.opened_at).total_seconds()
     return since <= rules.joins_within or (case.place_asked and case.address is None)

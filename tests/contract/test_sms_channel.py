@@ -22,6 +22,7 @@ from bus.connect import Bus
 from bus.contracts import (
     ComplaintReceived,
     Fact,
+    Follows,
     MessageSetAside,
     NoticeDelivered,
     NoticeFailed,
@@ -315,7 +316,8 @@ async def test_photos_follow_their_text_and_are_gone_at_twilio(city: City, twili
 
     text, photos = [fact for fact in await city.told() if isinstance(fact, ComplaintReceived)]
     assert photos.external_id == f"{kept.sid}/media"
-    assert (photos.text, photos.follows, photos.reporter) == ("", text.follows, text.reporter)
+    assert photos.follows == Follows(conversation=OURS, came_with=text.message_id)
+    assert (photos.text, photos.reporter) == ("", text.reporter)
     assert [one.media_type for one in photos.attachments] == [
         "image/jpeg",
         "image/jpeg",

@@ -350,14 +350,26 @@ async def test_after_a_quiet_day_a_report_is_filed_with_what_there_is(pool: asyn
     assert await sums(pool) == "received 2 = filed 2 + quarantined 0 + ignored 0 + in flight 0"
 
 
-async def test_photos_come_to_their_text(pool: asyncpg.Pool) -> None:
+def photos_of(first: ComplaintReceived, words: str = "", **other: object) -> ComplaintReceived:
+    """What the channel tells once it has fetched the photos of a text."""
+    external_id = f"{first.external_id}/media"
+    values = {
+        "message_id": complaint_id("sms", external_id),
+        "external_id": external_id,
+        "follows": Follows(conversation=OURS, came_with=first.message_id),
+        "attachments": (PHOTO,),
+    }
+    return text(2, words, after=700_000).model_copy(update=values | other)
+
+
+@pytest.mark.parametrize("told_before_came_with_was_there", [False, True])
+async def test_photos_come_to_their_text(
+    pool: asyncpg.Pool, told_before_came_with_was_there: bool
+) -> None:
     first = text(1, "Graffiti at 23rd")
-    photos = text(2, "", after=700_000, external_id=f"{first.external_id}/media").model_copy(
-        update={
-            "message_id": complaint_id("sms", f"{first.external_id}/media"),
-            "attachments": (PHOTO,),
-        }
-    )
+    photos = photos_of(first)
+    if told_before_came_with_was_there:
+        photos = photos_of(first, follows=first.follows)
     with pytest.raises(NotYet):
         await file(pool, photos)
     await file(pool, first)
@@ -368,16 +380,8 @@ async def test_photos_come_to_their_text(pool: asyncpg.Pool) -> None:
 
 async def test_a_photo_that_knows_where_it_was_taken_places_its_report(pool: asyncpg.Pool) -> None:
     first = text(1, "Graffiti")
-    external_id = f"{first.external_id}/media"
-    photos = text(2, "A photo could not be fetched.", after=5).model_copy(
-        update={
-            "message_id": complaint_id("sms", external_id),
-            "external_id": external_id,
-            "attachments": (PHOTO,),
-            "lat": 39.09,
-            "lon": -94.41,
-            "place_source": "photo",
-        }
+    photos = photos_of(
+        first, "A photo could not be fetched.", lat=39.09, lon=-94.41, place_source="photo"
     )
     await file(pool, first, photos)
     case = await case_of(pool, first)
