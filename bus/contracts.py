@@ -79,6 +79,8 @@ class Follows(Part):
     """Its own Message-ID, under which later mails may name it."""
     conversation: str | None = None
     """Our phone number, in E.164: texts from one phone to it are one conversation."""
+    chose_language: bool = False
+    """It is no report: all it says is in which language its sender wants our answers."""
     came_with: UUID | None = None
     """The message whose photos and files these are, fetched after it; by its id."""
     fresh: str | None = None

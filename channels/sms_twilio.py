@@ -26,7 +26,7 @@ from bus.errors import Unavailable
 from bus.identity import complaint_id
 from channels.base import Channel, Surroundings
 from channels.intake import Heard
-from channels.language import detect
+from channels.language import detect, language_asked_for
 from channels.sms_photos import Photos
 from channels.sms_poll import Poller
 from channels.sms_settings import ROUTE, TwilioSettings
@@ -131,7 +131,10 @@ class TwilioSms:
                 text=incoming.body,
                 language=detect(incoming.body),
                 reporter=reporter_of(incoming),
-                follows=Follows(conversation=incoming.to),
+                follows=Follows(
+                    conversation=incoming.to,
+                    chose_language=language_asked_for(incoming.body) is not None,
+                ),
                 answer=answer,
                 received_at=incoming.sent_at,
             )

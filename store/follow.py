@@ -36,7 +36,6 @@ from store.text import clean, clean_or_none, point, searchable
 log = structlog.stdlib.get_logger()
 
 _MOST_CHOICES = 5
-_LANGUAGES = frozenset({"es", "en", "español", "espanol", "english", "inglés", "ingles"})
 _LONGEST_PLACE = 200  # characters; a longer answer is more than an address
 
 
@@ -98,7 +97,7 @@ async def _take_in(
         decision = await _by_mail(conn, complaint, hints)
     elif (text := _text_of_photos(complaint)) is not None:
         decision = await _with_its_text(conn, text)
-    elif complaint.text.strip().casefold() in _LANGUAGES:
+    elif hints.chose_language:
         await _speak(conn, complaint, hints.conversation)
         return
     elif (answered := await _as_answer(conn, complaint, hints.conversation)) is not None:

@@ -261,6 +261,26 @@ async def test_a_sentence_with_such_a_word_is_a_complaint(city: City, body: str)
     assert heard.text == body
 
 
+@pytest.mark.parametrize(
+    ("body", "language", "chose"),
+    [
+        ("ES", "es", True),
+        (" Español. ", "es", True),
+        ("english", "en", True),
+        ("es bache", "es", False),
+    ],
+)
+async def test_a_language_by_name_is_a_choice_and_no_report(
+    city: City, body: str, language: str, chose: bool
+) -> None:
+    await city.text(text_form(body))
+
+    (heard,) = await city.told()
+    assert isinstance(heard, ComplaintReceived)
+    assert heard.follows == Follows(conversation=OURS, chose_language=chose)
+    assert heard.language == language
+
+
 async def test_our_own_number_is_not_answered(city: City) -> None:
     await city.text(text_form("Thank you for your report.", From=OURS))
 

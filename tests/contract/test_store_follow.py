@@ -391,7 +391,9 @@ async def test_a_photo_that_knows_where_it_was_taken_places_its_report(pool: asy
 
 async def test_who_texts_a_language_is_answered_in_it(pool: asyncpg.Pool) -> None:
     first = text(1, "Graffiti at 23rd")
-    chose = text(2, " Español ", after=30, language="es")
+    chose = text(2, " Español ", after=30, language="es").model_copy(
+        update={"follows": Follows(conversation=OURS, chose_language=True)}
+    )
     await file(pool, first, chose, routed(chose))
     await file(pool, chose)
     case = await case_of(pool, first)
