@@ -356,6 +356,8 @@ class NoticeQueued(Fact):
     text: str
     html: str | None = None
     attachments: tuple[FileRef, ...] = ()
+    instead_of: UUID | None = None
+    """The notice that was lost on its way and that this one repeats."""
 
 
 class NoticeOutcome(Fact):
@@ -392,12 +394,14 @@ class NoticeUnknown(NoticeOutcome):
 
 
 class NoticeFailed(NoticeOutcome):
-    """It will not be tried again."""
+    """It will not be tried again; at most, another notice says the same once more."""
 
     tag = "notice.failed.v1"
     subject = "notice.failed"
 
     reason: str
+    again_at: AwareDatetime | None = None
+    """When it is worth saying once more: it was lost on its way, and perhaps only this time."""
 
 
 class NoticeWithheld(Fact):

@@ -36,6 +36,8 @@ class TwilioSettings(BaseModel):
     """Seconds in which each of them has to be here."""
     delete_media: bool = True
     """Whether what we keep is deleted at Twilio."""
+    lost_again_after: float = Field(default=600.0, ge=120, le=24 * 3600)
+    """Seconds after which a text that a carrier lost, nobody knows why, is sent once more."""
     most_a_minute: int = Field(default=10, ge=1)
     most_an_hour: int = Field(default=60, ge=1)
     """More texts than that from one number are kept, and not answered."""

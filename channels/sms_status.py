@@ -7,7 +7,7 @@ the store puts them in order.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from bus.contracts import ContactMark, Fact, MessageSetAside, NoticeDelivered, NoticeFailed
@@ -26,6 +26,8 @@ class Trouble:
     """What it teaches about the number: `bad` or `stopped`."""
     ours: bool = False
     """Somebody in the city has to do something."""
+    passing: bool = False
+    """Once more may succeed."""
 
 
 # https://www.twilio.com/docs/api/errors
@@ -39,7 +41,7 @@ TROUBLES: Mapping[int, Trouble] = {
     30005: Trouble("there is no such number", mark="bad"),
     30006: Trouble("a landline, or a carrier that takes no texts", mark="bad"),
     30007: Trouble("a carrier took it for spam", ours=True),
-    30008: Trouble("lost on the way, and nobody says why"),
+    30008: Trouble("lost on the way, and nobody says why", passing=True),
     30034: Trouble("our number is not registered with the carriers (10DLC)", ours=True),
     63018: Trouble("too many texts at once", ours=True),
 }
@@ -79,8 +81,11 @@ def trouble_of(report: Report) -> Trouble | None:
     return TROUBLES.get(report.error, Trouble("not delivered"))
 
 
-def facts_of(report: Report, now: datetime) -> list[Fact]:
-    """What the report tells; nothing when the text is still on its way."""
+def facts_of(report: Report, now: datetime, again_after: timedelta) -> list[Fact]:
+    """
+    What the report tells; nothing when the text is still on its way. What was lost is worth once
+    more after `again_after`.
+    """
     told: list[Fact] = []
     trouble = trouble_of(report)
     reason = _reason(report, trouble) if trouble else ""
@@ -107,6 +112,7 @@ def facts_of(report: Report, now: datetime) -> list[Fact]:
                     medium="sms",
                     sender="twilio",
                     reason=reason,
+                    again_at=now + again_after if trouble.passing else None,
                 )
             )
     if trouble is not None and trouble.mark is not None and report.to.startswith("+"):

@@ -8,7 +8,7 @@ within a second.
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -102,7 +102,8 @@ class TwilioSms:
                 code=report.error,
                 meaning=trouble.words,
             )
-        if facts := facts_of(report, self._now()):
+        again_after = timedelta(seconds=self._settings.lost_again_after)
+        if facts := facts_of(report, self._now(), again_after):
             try:
                 await self._around.tell(facts)
             except Unavailable as error:

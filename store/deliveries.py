@@ -29,16 +29,17 @@ CONSUMER = "store_notice"
 QUEUE = """
     INSERT INTO deliveries (
         id, case_id, reference, notice, medium, recipient, recipient_name, language, subject_line,
-        text, html, attachments, state, queued_at
+        text, html, attachments, state, queued_at, instead_of
     )
     SELECT id, case_id, reference, notice, medium, recipient, recipient_name, language,
-           subject_line, text, html, attachments::jsonb, 'queued', queued_at
+           subject_line, text, html, attachments::jsonb, 'queued', queued_at, instead_of
     FROM unnest(
         $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
-        $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[]
+        $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[],
+        $14::uuid[]
     ) AS notice (
         id, case_id, reference, notice, medium, recipient, recipient_name, language,
-        subject_line, text, html, attachments, queued_at
+        subject_line, text, html, attachments, queued_at, instead_of
     )
     ON CONFLICT (id) DO NOTHING
 """
@@ -61,12 +62,15 @@ SETTLE = """
         provider_id = heard.provider_id,
         reason = heard.reason,
         settled_at = heard.at,
-        tries = deliveries.tries + 1
+        tries = deliveries.tries + 1,
+        -- Once more, and not for ever.
+        again_at = CASE WHEN deliveries.instead_of IS NULL THEN heard.again_at END
     FROM (
-        SELECT DISTINCT ON (id) id, state, sender, provider_id, reason, at
+        SELECT DISTINCT ON (id) id, state, sender, provider_id, reason, at, again_at
         FROM unnest(
-            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[]
-        ) AS outcome (id, state, sender, provider_id, reason, at)
+            $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[],
+            $7::timestamptz[]
+        ) AS outcome (id, state, sender, provider_id, reason, at, again_at)
         ORDER BY id, state = 'delivered' DESC, (state = 'sent') = (sender <> 'twilio') DESC, at
     ) AS heard
     WHERE deliveries.id = heard.id
@@ -128,6 +132,7 @@ async def _queue(conn: asyncpg.Connection, told: Sequence[NoticeQueued]) -> None
         # As text: asyncpg would take lists in a list for an array of two dimensions.
         [to_jsonb([file.model_dump() for file in notice.attachments]) for notice in queued],
         [notice.occurred_at for notice in queued],
+        [notice.instead_of for notice in queued],
     )
 
 
@@ -173,6 +178,7 @@ async def _settle(conn: asyncpg.Connection, told: Sequence[NoticeOutcome]) -> No
             ],
             [clean(end.reason) if isinstance(end, NoticeFailed) else None for end in ends],
             [end.occurred_at for end in ends],
+            [end.again_at if isinstance(end, NoticeFailed) else None for end in ends],
         )
 
 
@@ -214,12 +220,16 @@ class Delivery:
     queued_at: datetime
     settled_at: datetime | None
     tries: int
+    instead_of: UUID | None
+    """The notice that was lost on its way and that this one repeats."""
+    again_at: datetime | None
+    """When it will be sent once more, as a notice of its own."""
 
 
 SELECT_DELIVERY = """
     SELECT id, case_id, reference, notice, medium, recipient, recipient_name, language,
            subject_line, text, html, attachments, state, sender, provider_id, reason, queued_at,
-           settled_at, tries
+           settled_at, tries, instead_of, again_at
     FROM deliveries
 """
 

@@ -22,7 +22,7 @@ from bus.errors import Refused, Unavailable
 from bus.publish import Post
 from bus.service import Service
 from bus.worker import Listener
-from store import asking, deliveries, filing, follow, graves, housekeeping, outbox
+from store import asking, deliveries, filing, follow, graves, housekeeping, outbox, resending
 from store.aside import set_aside
 from store.follow_settings import FollowSettings
 from store.pool import GONE, renew_after
@@ -71,7 +71,7 @@ def listeners(pool: asyncpg.Pool, rules: FollowSettings = RULES) -> list[Listene
 
 
 def services(pool: asyncpg.Pool, post: Post, rules: FollowSettings = RULES) -> list[Service]:
-    """What runs beside the listeners: the relay of the outbox, who asks back, and the broom."""
+    """What runs beside the listeners: who tells, asks back, sends lost texts again, and sweeps."""
 
     async def relay(stop: asyncio.Event) -> None:
         await outbox.relay(pool, post, stop)
@@ -79,12 +79,16 @@ def services(pool: asyncpg.Pool, post: Post, rules: FollowSettings = RULES) -> l
     async def keep_house(stop: asyncio.Event) -> None:
         await housekeeping.keep_house(pool, stop)
 
+    async def resend(stop: asyncio.Event) -> None:
+        await resending.keep_sending_again(pool, stop)
+
     async def ask(stop: asyncio.Event) -> None:
         await asking.keep_asking(pool, rules, stop)
 
     return [
         Service("relay", relay),
         Service("asking", ask),
+        Service("resending", resend),
         Service("housekeeping", keep_house),
     ]
 

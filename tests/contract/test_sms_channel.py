@@ -714,6 +714,20 @@ async def test_an_error_says_what_it_teaches(city: City, code: str, state: str |
     )
 
 
+async def test_what_a_carrier_lost_is_worth_once_more_later(city: City) -> None:
+    began = datetime.now(UTC)
+    for code in ("30008", "30004"):
+        query = f"?notice={uuid4()}&case={uuid4()}"
+        await report(city, query, MessageStatus="undelivered", ErrorCode=code)
+
+    lost, refused = await city.told("NOTICES")
+    assert isinstance(lost, NoticeFailed)
+    assert isinstance(refused, NoticeFailed)
+    assert lost.again_at is not None
+    assert 590 < (lost.again_at - began).total_seconds() < 630
+    assert refused.again_at is None
+
+
 async def test_a_report_that_nobody_can_place_harms_nothing(city: City) -> None:
     assert await report(city, "", MessageStatus="delivered") == 204
     assert await report(city, "?notice=x&case=y", MessageStatus="failed", ErrorCode="many") == 204

@@ -1,12 +1,15 @@
 """The delivery ledger: every notice has one row, which says how far it came."""
 
+from datetime import datetime, timedelta
 from itertools import permutations
 
 import asyncpg
 import pytest
 
 from bus.contracts import (
+    ContactMark,
     Fact,
+    NoticeDelivered,
     NoticeFailed,
     NoticeQueued,
     NoticeSent,
@@ -15,10 +18,11 @@ from bus.contracts import (
 )
 from bus.errors import NotYet
 from bus.identity import fact_id
-from store import deliveries
+from store import contacts, deliveries
 from store.deliveries import Delivery
+from store.resending import send_again
 from tests.support.facts import NOON, PHOTO, complaint
-from tests.support.store import hear
+from tests.support.store import hear, to_tell
 
 CASE = complaint().message_id
 
@@ -144,6 +148,65 @@ async def test_a_notice_that_was_withheld_has_its_reason(pool: asyncpg.Pool) -> 
     assert (delivery.state, delivery.reason) == ("withheld", "the resident left no email address")
     async with pool.acquire() as conn:
         assert await deliveries.mailbox(conn) == []
+
+
+# ── lost on the way ─────────────────────────────────────────────────────────────────────────────
+
+LATER = NOON + timedelta(minutes=10)
+PHONE = "+18165550142"
+
+
+def lost(number: int = 1, **other: object) -> Fact:
+    why = {"sender": "twilio", "medium": "sms", "reason": "30008 lost", "again_at": LATER}
+    return outcome(NoticeFailed, number, **(why | other))
+
+
+async def resent(pool: asyncpg.Pool, now: datetime) -> list[NoticeQueued]:
+    """What is told when the store looks at this moment."""
+    async with pool.acquire() as conn:
+        before = len(await to_tell(conn))
+        await send_again(conn, now)
+        return [fact for fact in (await to_tell(conn))[before:] if isinstance(fact, NoticeQueued)]
+
+
+async def test_a_lost_text_is_sent_once_more_and_both_stand_in_the_ledger(
+    pool: asyncpg.Pool,
+) -> None:
+    await told(pool, queued(medium="sms", recipient=PHONE), lost())
+    assert await resent(pool, LATER - timedelta(seconds=1)) == []
+    [again] = await resent(pool, LATER)
+    assert (again.instead_of, again.text, again.recipient) == (
+        fact_id("notice", 1), "Gracias.", PHONE,
+    )  # fmt: skip
+    await told(pool, lost())  # Twilio tells it twice
+    assert await resent(pool, LATER + timedelta(hours=1)) == []
+
+    await told(pool, again)
+    its_end = lost(time=2, notice_id=again.message_id)
+    await told(pool, its_end)
+    assert await resent(pool, LATER + timedelta(hours=1)) == []
+    async with pool.acquire() as conn:
+        first, second = await deliveries.for_case(conn, CASE)
+    assert [one.state for one in (first, second)] == ["failed", "failed"]
+    assert (second.instead_of, second.again_at) == (first.id, None)
+
+
+@pytest.mark.parametrize("meanwhile", ["it arrived", "they want no texts", "a day went by"])
+async def test_a_lost_text_is_not_sent_where_that_makes_no_sense(
+    pool: asyncpg.Pool, meanwhile: str
+) -> None:
+    await told(pool, queued(medium="sms", recipient=PHONE), lost())
+    now = LATER
+    if meanwhile == "it arrived":
+        await told(pool, outcome(NoticeDelivered, sender="twilio", medium="sms"))
+    elif meanwhile == "they want no texts":
+        stopped = ContactMark(medium="sms", address=PHONE, state="stopped", reason="STOP")
+        async with pool.acquire() as conn:
+            await contacts.mark(conn, stopped, NOON)
+    else:
+        now += timedelta(days=1, seconds=1)
+    assert await resent(pool, now) == []
+    assert await resent(pool, LATER) == []
 
 
 async def test_the_mailbox_shows_the_newest_first(pool: asyncpg.Pool) -> None:
