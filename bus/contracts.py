@@ -358,6 +358,8 @@ class NoticeQueued(Fact):
     attachments: tuple[FileRef, ...] = ()
     instead_of: UUID | None = None
     """The notice that was lost on its way and that this one repeats."""
+    urgent: bool = False
+    """It is about what may be an emergency."""
 
 
 class NoticeOutcome(Fact):
@@ -413,6 +415,8 @@ class NoticeWithheld(Fact):
     case_id: UUID
     notice: str
     reason: str
+    notice_id: UUID | None = None
+    """The notice, where it was written and queued before it was held back."""
 
 
 # ── what could not be handled ───────────────────────────────────────────────────────────────────

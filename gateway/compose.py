@@ -33,6 +33,7 @@ from store import ledger as ledger_
 from store import service as store_service
 from store.mailbox_memory import MailboxMemory
 from store.pool import GONE, open_pool
+from store.text_budget import Caps, TextBudget
 
 log = structlog.stdlib.get_logger()
 
@@ -177,8 +178,22 @@ def _notifier(house: House) -> Service:
         house.sender,
         house.texts,
         base_url=house.settings.base_url,
+        budget=_text_budget(house),
     )
     return _listening("notifier", house, listeners)
+
+
+def _text_budget(house: House) -> TextBudget | None:
+    texting = texting_of(house.settings)
+    if not texting.account_sid:
+        return None  # what lands in the local mailbox costs nothing
+    caps = Caps(
+        a_day=texting.most_a_day,
+        a_month=texting.most_a_month,
+        to_one_a_day=texting.most_to_one_a_day,
+        to_one_a_month=texting.most_to_one_a_month,
+    )
+    return TextBudget(house.pool, caps)
 
 
 def _web(house: House) -> Service:

@@ -195,6 +195,7 @@ class Renderer:
             text=_few_blank_lines(self._fill(f"{which}/email.txt", values)).strip() + "\n",
             html=self._fill(f"{which}/email.html", values),
             attachments=attached,
+            urgent=case.emergency,
         )
 
     def _text_message(
@@ -219,6 +220,7 @@ class Renderer:
             recipient_name=to.recipient_name,
             language=to.language,
             text=fitted(short, lambda values: self._fill(which, values), most),
+            urgent=isinstance(fact, CaseFact) and fact.case.emergency,
         )
 
     def _short(self, fact: CaseFact, language: str) -> Short:

@@ -1,12 +1,12 @@
 """What can carry a notice: the port, what goes in and the outcome that comes out."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
-from bus.contracts import ContactMark, FileRef
+from bus.contracts import ContactMark, FileRef, NoticeQueued
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,19 @@ class Unknown:
 
 
 Outcome = Sent | Failed | Again | Unknown
+
+
+class Budget(Protocol):
+    """How many texts may be sent; the gateway hands it in."""
+
+    async def spend(
+        self, texts: Sequence[NoticeQueued], first: Collection[UUID]
+    ) -> Mapping[UUID, str]:
+        """
+        Which of these texts may not be sent, and why; the others are counted, each once however
+        often it is asked about. `first` may use what is kept for them. Raises `Unavailable`.
+        """
+        ...
 
 
 class Sender(Protocol):

@@ -37,7 +37,7 @@ from notifier.console import MailboxSender
 from notifier.email_smtp import Envelope, open_smtp
 from notifier.policy import Withheld, decide
 from notifier.render import Links, Renderer
-from notifier.senders import Again, Failed, Mail, Outcome, Sender, Sent, Unknown
+from notifier.senders import Again, Budget, Failed, Mail, Outcome, Sender, Sent, Unknown
 from notifier.settings import NotifierSettings
 from notifier.sms_settings import SmsSettings
 from notifier.sms_twilio import open_twilio_sender
@@ -101,16 +101,17 @@ def listeners(
     texts: Sender | None = None,
     *,
     base_url: str,
+    budget: Budget | None = None,
 ) -> list[Listener]:
     """
     What the notifier hears; `base_url` is where people reach our pages, `texts` what carries text
-    messages (None: the local mailbox). Raises `notifier.render.BadTemplate` when its words are
-    wrong.
+    messages (None: the local mailbox), `budget` how many of them. Raises
+    `notifier.render.BadTemplate` when its words are wrong.
     """
     renderer = make_renderer(settings, city, base_url=base_url)
     writer = Writer(renderer, tell, staff_language=settings.staff_language)
     carrier = Carrier(sender, tell)
-    texter = Carrier(texts or MailboxSender(), tell, medium="sms")
+    texter = Carrier(texts or MailboxSender(), tell, medium="sms", budget=budget)
     return [
         Listener(
             durable="notifier_case",
@@ -208,10 +209,13 @@ MEDIA = ("email", "sms")
 class Carrier:
     """Hands queued notices of one medium to its sender and tells what became of them."""
 
-    def __init__(self, sender: Sender, tell: Tell, *, medium: str = "email") -> None:
+    def __init__(
+        self, sender: Sender, tell: Tell, *, medium: str = "email", budget: Budget | None = None
+    ) -> None:
         self._sender = sender
         self._tell = tell
         self._medium = medium
+        self._budget = budget
         # When some of a batch must come again, the worker loop hands over all of it again, one by
         # one. What was settled a moment ago is remembered, so that nobody gets a mail twice.
         self._settled: OrderedDict[UUID, tuple[Fact, ...]] = OrderedDict()  # what is to be told
@@ -242,6 +246,7 @@ class Carrier:
             else:
                 ready[fact.message_id] = fact
 
+        told += await self._hold_back(ready)
         mails = [_mail(notice) for notice in ready.values()]
         outcomes = await self._sender.send(mails) if mails else []
         now = datetime.now(UTC)
@@ -266,13 +271,33 @@ class Carrier:
         if told:
             await self._tell(told)
         for outcome_fact in told:
-            if isinstance(outcome_fact, NoticeSent | NoticeFailed):
-                self._settled[outcome_fact.notice_id] = ()  # told, and need not be told again
+            if isinstance(outcome_fact, NoticeSent | NoticeFailed | NoticeWithheld):
+                # Told, and need not be told again.
+                self._settled[outcome_fact.notice_id or outcome_fact.message_id] = ()
         if waiting:
             sentence = f"{len(waiting)} of {len(facts)} notices wait: {waiting[0].reason}"
             if all(why.nobody_there for why in waiting):
                 raise NotYet(sentence)
             raise MailPutOff(sentence)
+
+    async def _hold_back(self, ready: dict[UUID, NoticeQueued]) -> list[Fact]:
+        """Take out of `ready` what is over the budget, and say so; what goes first stands first."""
+        if self._budget is None or not ready:
+            return []
+        first = {id_ for id_, notice in ready.items() if goes_first(notice)}
+        texts = sorted(ready.values(), key=lambda notice: notice.message_id not in first)
+        refused = await self._budget.spend(texts, first)
+        ready.clear()
+        ready.update((one.message_id, one) for one in texts if one.message_id not in refused)
+        now = datetime.now(UTC)
+        held = [one for one in texts if one.message_id in refused]
+        for notice in held:
+            told = _held_back(notice, refused[notice.message_id], now)
+            self._settled[notice.message_id] = (told,)
+        if held:
+            reasons = sorted(set(refused.values()))
+            log.error("texts held back", count=len(held), reasons=reasons)
+        return [fact for notice in held for fact in self._settled[notice.message_id]]
 
     async def give_up(self, fact: Fact, reason: str) -> None:
         """The last word about a notice that nobody would take."""
@@ -284,6 +309,22 @@ class Carrier:
 
 class MailPutOff(Exception):
     """The mail server wants to be asked again later."""
+
+
+def goes_first(notice: NoticeQueued) -> bool:
+    """Whether it may use what is left of a budget: a receipt, and what may be an emergency."""
+    return notice.urgent or notice.notice == "receipt"
+
+
+def _held_back(notice: NoticeQueued, reason: str, now: datetime) -> NoticeWithheld:
+    return NoticeWithheld(
+        message_id=fact_id(notice.message_id, "withheld"),
+        occurred_at=now,
+        case_id=notice.case_id,
+        notice=notice.notice,
+        reason=reason,
+        notice_id=notice.message_id,
+    )
 
 
 def _settled_facts(

@@ -15,6 +15,16 @@ class SmsSettings(BaseModel):
     """Our number, in E.164, or a short code."""
     messaging_service_sid: str = Field(default="", pattern=r"^(MG[0-9a-fA-F]{32})?$")
     """A Messaging Service that chooses one of our numbers; goes before `from_number`."""
+    most_a_day: int = Field(default=2_000, ge=0)
+    most_a_month: int = Field(default=20_000, ge=0)
+    """
+    Texts of ours at most, within 24 hours and within 30 days; 0: as many as there are. What is
+    over that is not sent, and the case says so. The last fifth is for receipts and for what may be
+    an emergency.
+    """
+    most_to_one_a_day: int = Field(default=50, ge=0)
+    most_to_one_a_month: int = Field(default=500, ge=0)
+    """The same for one number."""
     texts_per_second: float = Field(default=1.0, gt=0)
     """What the carriers allow our number."""
     at_once: int = Field(default=4, ge=1, le=32)

@@ -1,6 +1,6 @@
 """The delivery ledger: every notice, what it said, and how far it came."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -29,17 +29,19 @@ CONSUMER = "store_notice"
 QUEUE = """
     INSERT INTO deliveries (
         id, case_id, reference, notice, medium, recipient, recipient_name, language, subject_line,
-        text, html, attachments, state, queued_at, instead_of
+        text, html, attachments, state, queued_at, instead_of,
+        urgent
     )
     SELECT id, case_id, reference, notice, medium, recipient, recipient_name, language,
-           subject_line, text, html, attachments::jsonb, 'queued', queued_at, instead_of
+           subject_line, text, html, attachments::jsonb, 'queued', queued_at, instead_of,
+           urgent
     FROM unnest(
         $1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
         $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::timestamptz[],
-        $14::uuid[]
+        $14::uuid[], $15::boolean[]
     ) AS notice (
         id, case_id, reference, notice, medium, recipient, recipient_name, language,
-        subject_line, text, html, attachments, queued_at, instead_of
+        subject_line, text, html, attachments, queued_at, instead_of, urgent
     )
     ON CONFLICT (id) DO NOTHING
 """
@@ -50,6 +52,14 @@ WITHHOLD = """
     FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::timestamptz[])
          AS notice (id, case_id, notice, reason, at)
     ON CONFLICT (id) DO NOTHING
+"""
+
+# Nobody tried to send it; one that went out in an earlier try did.
+HOLD_BACK = """
+    UPDATE deliveries
+    SET state = 'withheld', reason = held.reason, settled_at = held.at
+    FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS held (id, reason, at)
+    WHERE deliveries.id = held.id AND deliveries.state = 'queued'
 """
 
 # What is known for sure wins over what is not, in whatever order it is heard, and a second telling
@@ -133,11 +143,20 @@ async def _queue(conn: asyncpg.Connection, told: Sequence[NoticeQueued]) -> None
         [to_jsonb([file.model_dump() for file in notice.attachments]) for notice in queued],
         [notice.occurred_at for notice in queued],
         [notice.instead_of for notice in queued],
+        [notice.urgent for notice in queued],
     )
 
 
 async def _withhold(conn: asyncpg.Connection, told: Sequence[NoticeWithheld]) -> None:
-    withheld = _once(told)
+    if held := {one.notice_id: one for one in told if one.notice_id is not None}:
+        await _must_exist(conn, held)
+        await conn.execute(
+            HOLD_BACK,
+            list(held),
+            [clean(one.reason) for one in held.values()],
+            [one.occurred_at for one in held.values()],
+        )
+    withheld = _once([one for one in told if one.notice_id is None])
     if not withheld:
         return
     await conn.execute(
@@ -153,10 +172,7 @@ async def _withhold(conn: asyncpg.Connection, told: Sequence[NoticeWithheld]) ->
 async def _settle(conn: asyncpg.Connection, told: Sequence[NoticeOutcome]) -> None:
     if not told:
         return
-    wanted = {outcome.notice_id for outcome in told}
-    found = {row["id"] for row in await conn.fetch(EXISTING, list(wanted))}
-    if missing := wanted - found:
-        raise NotYet(f"{len(missing)} notices not queued yet, as {min(missing)}")
+    await _must_exist(conn, {outcome.notice_id for outcome in told})
     if doubts := _once([one for one in told if isinstance(one, NoticeUnknown)]):
         # Each doubt counts as a try, so it must be known whether it was heard before.
         fresh = await hear(conn, CONSUMER, (doubt.message_id for doubt in doubts))
@@ -180,6 +196,12 @@ async def _settle(conn: asyncpg.Connection, told: Sequence[NoticeOutcome]) -> No
             [end.occurred_at for end in ends],
             [end.again_at if isinstance(end, NoticeFailed) else None for end in ends],
         )
+
+
+async def _must_exist(conn: asyncpg.Connection, notices: Collection[UUID]) -> None:
+    found = {row["id"] for row in await conn.fetch(EXISTING, list(notices))}
+    if missing := set(notices) - found:
+        raise NotYet(f"{len(missing)} notices not queued yet, as {min(missing)}")
 
 
 _ENDS: dict[type[Fact], str] = {

@@ -17,6 +17,7 @@ _AT_ONCE = 5_000  # rows; a sweep never holds anybody up
 # Longer than any stream holds a message, so that nothing swept can be heard again.
 _KEEP_HEARD = timedelta(days=90)
 _KEEP_ANSWERS = timedelta(days=2)  # only those of the last day are counted
+_KEEP_SPENDING = timedelta(days=31)  # only that of the last 30 days is counted
 _KEEP_TOLD = timedelta(days=30)
 
 SWEEP_SESSIONS = """
@@ -29,6 +30,11 @@ SWEEP_SESSIONS = """
 SWEEP_ANSWERS = """
     DELETE FROM answers
     WHERE ctid IN (SELECT ctid FROM answers WHERE at < $1 ORDER BY at LIMIT $2)
+"""
+
+SWEEP_SPENDING = """
+    DELETE FROM text_spending
+    WHERE notice_id IN (SELECT notice_id FROM text_spending WHERE at < $1 ORDER BY at LIMIT $2)
 """
 
 SWEEP_OUTBOX = """
@@ -54,6 +60,7 @@ async def sweep(conn: asyncpg.Connection, now: datetime) -> int:
     for query, before in (
         (SWEEP_SESSIONS, now),
         (SWEEP_ANSWERS, now - _KEEP_ANSWERS),
+        (SWEEP_SPENDING, now - _KEEP_SPENDING),
         (SWEEP_OUTBOX, now - _KEEP_TOLD),
         (SWEEP_INBOX, now - _KEEP_HEARD),
     ):

@@ -36,7 +36,7 @@ LOST = """
     ) AS lost
     WHERE d.id = lost.id
     RETURNING d.id, d.case_id, d.reference, d.notice, d.medium, d.recipient, d.recipient_name,
-              d.language, d.text,
+              d.language, d.text, d.urgent,
               d.state = 'failed' AND lost.again_at > $3 AND NOT EXISTS (
                   SELECT FROM contact_marks m
                   WHERE m.medium = d.medium AND m.address = d.recipient
@@ -62,6 +62,7 @@ async def send_again(conn: asyncpg.Connection, now: datetime) -> int:
                 language=row["language"],
                 text=row["text"],
                 instead_of=row["id"],
+                urgent=row["urgent"],
             )
             for row in rows
             if row["worth_it"]

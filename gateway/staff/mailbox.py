@@ -87,7 +87,7 @@ async def _asked_for(request: web.Request) -> Delivery:
         raise web.HTTPNotFound from None
     async with request.config_dict[POOL].acquire() as conn:
         mail = await deliveries.by_id(conn, wanted)
-    if mail is None or mail.state == "withheld":
+    if mail is None or not mail.medium:  # without one it was never written
         raise web.HTTPNotFound
     return mail
 

@@ -6,10 +6,29 @@ ALTER TABLE deliveries
     -- The notice that was lost on its way and that this one repeats.
     ADD instead_of uuid,
     -- When one that was lost is sent once more; null again once that is done.
-    ADD again_at timestamptz;
+    ADD again_at timestamptz,
+    ADD urgent boolean NOT NULL DEFAULT false;
 
 CREATE INDEX deliveries_to_repeat ON deliveries (again_at) WHERE again_at IS NOT NULL;
 
+-- Texts held back by a spending cap have a medium; other notices that were withheld were never
+-- written.
+CREATE INDEX deliveries_held_back ON deliveries (settled_at)
+    WHERE state = 'withheld' AND medium <> '';
+
+-- Texts that were handed over, for the spending caps; a month of them.
+CREATE TABLE text_spending (
+    notice_id uuid PRIMARY KEY,
+    number text NOT NULL,
+    at timestamptz NOT NULL
+);
+
+CREATE INDEX text_spending_by_age ON text_spending (at);
+CREATE INDEX text_spending_of_number ON text_spending (number, at);
+
 -- migrate:down
 
-ALTER TABLE deliveries DROP instead_of, DROP again_at;
+DROP TABLE text_spending;
+DROP INDEX deliveries_held_back;
+
+ALTER TABLE deliveries DROP instead_of, DROP again_at, DROP urgent;

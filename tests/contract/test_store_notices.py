@@ -1,6 +1,7 @@
 """The delivery ledger: every notice has one row, which says how far it came."""
 
-from datetime import datetime, timedelta
+import asyncio
+from datetime import UTC, datetime, timedelta
 from itertools import permutations
 
 import asyncpg
@@ -18,13 +19,15 @@ from bus.contracts import (
 )
 from bus.errors import NotYet
 from bus.identity import fact_id
-from store import contacts, deliveries
+from store import contacts, deliveries, housekeeping
 from store.deliveries import Delivery
 from store.resending import send_again
+from store.text_budget import Caps, TextBudget, Used, over, spend
 from tests.support.facts import NOON, PHOTO, complaint
 from tests.support.store import hear, to_tell
 
 CASE = complaint().message_id
+PHONE = "+18165550142"
 
 
 def queued(number: int = 1, **other: object) -> NoticeQueued:
@@ -150,10 +153,75 @@ async def test_a_notice_that_was_withheld_has_its_reason(pool: asyncpg.Pool) -> 
         assert await deliveries.mailbox(conn) == []
 
 
+async def test_a_text_that_was_held_back_says_so_and_can_be_read(pool: asyncpg.Pool) -> None:
+    held = NoticeWithheld(
+        message_id=fact_id("held", 1),
+        occurred_at=NOON,
+        case_id=CASE,
+        notice="receipt",
+        reason="the cap of 2 texts a day is reached",
+        notice_id=fact_id("notice", 1),
+    )
+    with pytest.raises(NotYet):
+        await told(pool, held)
+    await told(pool, held, queued(medium="sms", recipient=PHONE))
+    await told(pool, held)
+    delivery = await the_only_one(pool)
+    assert (delivery.state, delivery.reason) == ("withheld", "the cap of 2 texts a day is reached")
+    assert (delivery.medium, delivery.text) == ("sms", "Gracias.")
+
+
+# ── what texts may cost ─────────────────────────────────────────────────────────────────────────
+
+CAPS = Caps(a_day=10, a_month=100, to_one_a_day=5, to_one_a_month=20)
+
+
+@pytest.mark.parametrize(
+    ("everybody", "number", "first", "reason"),
+    [
+        (Used(7, 7), Used(), False, None),
+        (Used(8, 8), Used(), False, "the cap of 10 texts a day is reached, and what is left"),
+        (Used(9, 9), Used(), True, None),
+        (Used(10, 10), Used(), True, "the cap of 10 texts a day is reached"),
+        (Used(0, 80), Used(), False, "the cap of 100 texts a month is reached, and what is left"),
+        (Used(0, 99), Used(), True, None),
+        (Used(4, 4), Used(4, 4), False, "the cap of 5 texts to one number a day is reached"),
+        (Used(4, 4), Used(4, 4), True, None),
+        (Used(0, 20), Used(0, 20), True, "the cap of 20 texts to one number a month is reached"),
+    ],
+)
+def test_the_last_fifth_is_for_what_goes_first(
+    everybody: Used, number: Used, first: bool, reason: str | None
+) -> None:
+    said = over(CAPS, everybody, number, first=first)
+    assert said == reason if reason is None else (said or "").startswith(reason)
+
+
+def test_without_a_cap_everything_may_go() -> None:
+    assert over(Caps(), Used(10**6, 10**6), Used(10**6, 10**6), first=False) is None
+    assert over(Caps(a_day=1), Used(), Used(), first=False) is None, "one is one"
+
+
+async def test_a_text_is_counted_once_and_two_at_once_do_not_overspend(pool: asyncpg.Pool) -> None:
+    texts = [queued(number, medium="sms", recipient=PHONE) for number in range(1, 9)]
+    budget = TextBudget(pool, Caps(to_one_a_day=5))
+    ids = [one.message_id for one in texts]
+    for _ in range(2):
+        assert await budget.spend(texts[:3], ids[:3]) == {}
+    answers = await asyncio.gather(*(budget.spend([one], ids) for one in texts[3:]))
+    assert sum(len(refused) for refused in answers) == 3
+    assert await pool.fetchval("SELECT count(*) FROM text_spending") == 5
+    other = queued(20, medium="sms", recipient="+18165550177")
+    assert await budget.spend([other], [other.message_id]) == {}
+    async with pool.acquire() as conn:
+        tomorrow = datetime.now(UTC) + timedelta(days=1, seconds=1)
+        assert await spend(conn, texts, Caps(to_one_a_day=9), tomorrow, first=ids) == {}
+        assert await housekeeping.sweep(conn, tomorrow + timedelta(days=32)) == 9
+
+
 # ── lost on the way ─────────────────────────────────────────────────────────────────────────────
 
 LATER = NOON + timedelta(minutes=10)
-PHONE = "+18165550142"
 
 
 def lost(number: int = 1, **other: object) -> Fact:

@@ -1,6 +1,6 @@
 """The notifier at work, its sender and bus being lists: nothing lost, nothing sent twice."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from uuid import UUID, uuid4
 
 import pytest
@@ -127,6 +127,42 @@ async def test_a_choice_is_written_down_under_its_complaint() -> None:
     assert (queued.case_id, queued.medium, queued.notice) == (asked.complaint_id, "sms", "choice")
     assert "1) 0AB-CDE-FG Big pothole" in queued.text
     assert (withheld.case_id, withheld.notice) == (asked.complaint_id, "choice")
+
+
+class Purse:
+    """A budget with so many coins; what goes first may take the last one."""
+
+    def __init__(self, coins: int) -> None:
+        self.coins = coins
+
+    async def spend(
+        self, texts: Sequence[NoticeQueued], first: Collection[UUID]
+    ) -> Mapping[UUID, str]:
+        refused = {}
+        for one in texts:
+            if self.coins > (0 if one.message_id in first else 1):
+                self.coins -= 1
+            else:
+                refused[one.message_id] = "spent"
+        return refused
+
+
+async def test_what_is_over_the_budget_is_told_as_held_back_and_danger_goes_first() -> None:
+    board, street = Board(), Street()
+    kinds = [("update", False), ("closure_resident", False), ("receipt", False), ("update", True)]
+    batch = [
+        one.model_copy(update={"medium": "sms", "notice": notice, "urgent": urgent})
+        for one, (notice, urgent) in zip(notices(4), kinds, strict=True)
+    ]
+    carrier = Carrier(street, board.tell, medium="sms", budget=Purse(3))
+    await carrier.carry(batch)
+    assert street.carried == [one.message_id for one in (batch[2], batch[3])]
+    held = [fact for fact in board.facts if isinstance(fact, NoticeWithheld)]
+    assert [one.notice_id for one in held] == [one.message_id for one in batch[:2]]
+    assert {one.reason for one in held} == {"spent"}
+    await carrier.carry(batch)
+    assert len(street.carried) == 2
+    assert len(board.facts) == 4, "told again it changes nothing"
 
 
 async def test_what_was_sent_and_what_was_refused_is_told_at_once() -> None:
