@@ -291,6 +291,16 @@ class CaseIncomplete(CaseFact):
     """`place`."""
 
 
+class CaseLocated(CaseFact):
+    """The resident told the place for which we had asked, and the router has looked at it."""
+
+    tag = "case.located.v1"
+    subject = "case.located"
+
+    answer: bool = True
+    """False: they get no thanks; they had many automatic answers."""
+
+
 class CaseChoice(Part):
     case_id: UUID
     reference: str
@@ -454,6 +464,7 @@ CONTRACTS: tuple[type[Fact], ...] = (
     CaseFollowed,
     CaseAmended,
     CaseIncomplete,
+    CaseLocated,
     ChoiceAsked,
     CaseClosed,
     CaseReopened,

@@ -11,6 +11,7 @@ from bus.contracts import (
     CaseFact,
     CaseFollowed,
     CaseIncomplete,
+    CaseLocated,
     CaseNoted,
     CaseOpened,
     CaseReopened,
@@ -75,6 +76,11 @@ def decide(
             return (_to_resident("receipt", case, languages),)
         case CaseIncomplete(missing="place"):
             return (_to_resident("question_place", case, languages),)
+        case CaseLocated(answer=False):
+            return (Withheld("place_noted", NO_ANSWER),)
+        case CaseLocated():
+            thanks = _by_text("place_noted", case.reporter, _spoken(case.language, languages))
+            return (thanks or Withheld("place_noted", NO_MORE_TEXTS),)
         case CaseAssigned():
             return _assignment(case, staff_language)
         case CaseNoted(public=True):

@@ -32,6 +32,7 @@ from bus.contracts import (
     CaseFact,
     CaseFollowed,
     CaseIncomplete,
+    CaseLocated,
     CaseNoted,
     CaseOpened,
     CaseReopened,
@@ -229,6 +230,8 @@ class Renderer:
         ended = words["outcome_sms"].get(outcome) or words["outcome"].get(outcome, outcome)
         type_label = case.problem_type or ""
         type_label = self._city_in[language].types.get(type_label, type_label)
+        department = case.department or ""
+        department = self._city_in[language].departments.get(department, department)
         return Short(
             fixed={
                 "reference": case.reference,
@@ -242,6 +245,7 @@ class Renderer:
             },
             called={
                 "type_label": one_line(type_label, LONGEST_CALLED),
+                "department": one_line(department, LONGEST_CALLED),
                 "place": self._place(case)[0],
                 "outcome_sms": ended,
             },
@@ -570,6 +574,7 @@ def _samples() -> dict[str, tuple[CaseFact | ChoiceAsked, ...]]:
                 attachments=case.attachments,
             ),
             "question_place": CaseIncomplete(**common, missing="place"),
+            "place_noted": CaseLocated(**common),
             "choice": ChoiceAsked(
                 message_id=case_id,
                 occurred_at=at,
@@ -593,6 +598,7 @@ MEDIA: Mapping[str, tuple[str, ...]] = {
     "closure_resident": ("email", "sms"),
     "closure_staff": ("email",),
     "followed": ("email",),
+    "place_noted": ("sms",),
     "question_place": ("email", "sms"),
     "receipt": ("email", "sms"),
     "reopened": ("email",),

@@ -1,15 +1,20 @@
-"""What only the resident knows is asked for once, when they had time to tell it by themselves."""
+"""
+What only the resident knows is asked for once, when they had time to tell it by themselves; and
+they hear what became of their answer.
+"""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
 import structlog
 
-from bus.contracts import CaseIncomplete
+from bus.contracts import CaseIncomplete, CaseLocated, ComplaintRouted
 from bus.identity import fact_id
 from store import cases, outbox
+from store.contacts import may_answer
 from store.follow import file_unanswered
 from store.follow_settings import FollowSettings
 from store.pool import AWAY
@@ -18,6 +23,7 @@ from store.records import NewEvent, add_events
 log = structlog.stdlib.get_logger()
 
 _EVERY = 5.0  # seconds
+_LONGEST_ROUTING = timedelta(minutes=2)
 
 # Only what has been routed: the router may have found the place in the words.
 PLACELESS = """
@@ -60,6 +66,44 @@ async def ask_for_places(conn: asyncpg.Connection, rules: FollowSettings, now: d
     return len(rows)
 
 
+# Once the router has looked at it; and if it never does, the resident still hears.
+ANSWERED = """
+    UPDATE cases
+    SET place_thanked_at = $1
+    WHERE place_told_at IS NOT NULL AND place_thanked_at IS NULL
+      AND (id = ANY ($2::uuid[]) OR place_told_at < $3)
+    RETURNING id
+"""
+
+
+async def thank_for_places(
+    conn: asyncpg.Connection, now: datetime, routed: Sequence[ComplaintRouted] = ()
+) -> int:
+    """
+    Tell, once, that the place for which we had asked is there: of the cases that were just routed
+    again, and of those that waited for that in vain. How many.
+    """
+    again = [one.complaint_id for one in routed if one.amended]
+    if routed and not again:
+        return 0
+    async with conn.transaction():
+        rows = await conn.fetch(ANSWERED, now, again, now - _LONGEST_ROUTING)
+        for row in rows:
+            case = await cases.by_id(conn, row["id"])
+            if case is None:
+                continue
+            phone = case.reporter.phone
+            answer = phone is not None and await may_answer(conn, "sms", phone, now)
+            fact = CaseLocated(
+                message_id=fact_id("case.located", case.id),
+                occurred_at=now,
+                case=cases.summary(case),
+                answer=answer,
+            )
+            await outbox.append(conn, [fact])
+    return len(rows)
+
+
 async def keep_asking(pool: asyncpg.Pool, rules: FollowSettings, stop: asyncio.Event) -> None:
     """Look now and then until asked to stop; what fails is tried again at the next look."""
     while not stop.is_set():
@@ -68,8 +112,9 @@ async def keep_asking(pool: asyncpg.Pool, rules: FollowSettings, stop: asyncio.E
                 now = datetime.now(UTC)
                 asked = await ask_for_places(conn, rules, now)
                 filed = await file_unanswered(conn, rules, now)
-            if asked or filed:
-                log.info("conversations looked after", asked=asked, filed=filed)
+                thanked = await thank_for_places(conn, now)
+            if asked or filed or thanked:
+                log.info("conversations looked after", asked=asked, filed=filed, thanked=thanked)
         except (*AWAY, asyncpg.PostgresError) as error:
             log.warning("conversations not looked after", error=type(error).__name__)
         with suppress(TimeoutError):

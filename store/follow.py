@@ -283,7 +283,8 @@ ENTER = """
 
 JOIN_WORDS = """
     UPDATE cases
-    SET text = $2, address = $3, place_source = $4, heard_at = greatest(heard_at, $5)
+    SET text = $2, address = $3, place_source = $4, heard_at = greatest(heard_at, $5),
+        place_told_at = coalesce(place_told_at, $6)
     WHERE id = $1
 """
 
@@ -298,7 +299,9 @@ ADD_NOTE = """
 # Where the camera was, unless the resident said it better.
 LOCATE = """
     UPDATE cases
-    SET lat = $2, lon = $3, place_source = coalesce(place_source, $4)
+    SET lat = $2, lon = $3, place_source = coalesce(place_source, $4),
+        place_told_at = CASE WHEN place_asked_at IS NOT NULL AND address IS NULL
+                        THEN $5::timestamptz ELSE place_told_at END
     WHERE id = $1
 """
 
@@ -341,7 +344,8 @@ async def _join(
     await conn.execute(HEARD, case.id, complaint.occurred_at)
     here = point(complaint.lat, complaint.lon)
     if verified and here is not None and case.lat is None:
-        await conn.execute(LOCATE, case.id, *here, clean_or_none(complaint.place_source))
+        source = clean_or_none(complaint.place_source)
+        await conn.execute(LOCATE, case.id, *here, source, now)
         await amended(conn, await _again(conn, case), complaint.message_id, now)
     data: dict[str, object] = {
         "note_id": str(complaint.message_id),
@@ -416,12 +420,18 @@ async def _add_words(
     words: str,
     now: datetime,
 ) -> None:
-    address, source = case.address, case.place_source
+    address, source, told_at = case.address, case.place_source, None
     if case.place_asked and address is None and case.lat is None and len(words) <= _LONGEST_PLACE:
-        address, source = words, "address"
+        address, source, told_at = words, "address", now
     text = f"{case.text}\n{words}" if case.text else words
     await conn.execute(
-        JOIN_WORDS, case.id, text, address, clean_or_none(source), complaint.occurred_at
+        JOIN_WORDS,
+        case.id,
+        text,
+        address,
+        clean_or_none(source),
+        complaint.occurred_at,
+        told_at,
     )
     reporter = case.reporter
     found = searchable(

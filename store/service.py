@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 
 import asyncpg
 
@@ -101,6 +102,7 @@ async def _complaints(
         await follow.file_complaints(conn, received, rules)
     if routed := [fact for fact in told if isinstance(fact, ComplaintRouted)]:
         await filing.place_complaints(conn, routed)
+        await asking.thank_for_places(conn, datetime.now(UTC), routed)
     if aside := [fact for fact in told if isinstance(fact, MessageSetAside)]:
         await set_aside(conn, aside)
 

@@ -2,6 +2,14 @@
 
 -- migrate:up
 
+ALTER TABLE cases
+    -- When they told us the place for which we had asked, and when we thanked them.
+    ADD place_told_at timestamptz,
+    ADD place_thanked_at timestamptz;
+
+CREATE INDEX cases_to_thank_for ON cases (place_told_at)
+    WHERE place_told_at IS NOT NULL AND place_thanked_at IS NULL;
+
 ALTER TABLE deliveries
     -- The notice that was lost on its way and that this one repeats.
     ADD instead_of uuid,
@@ -31,4 +39,5 @@ CREATE INDEX text_spending_of_number ON text_spending (number, at);
 DROP TABLE text_spending;
 DROP INDEX deliveries_held_back;
 
+ALTER TABLE cases DROP place_told_at, DROP place_thanked_at;
 ALTER TABLE deliveries DROP instead_of, DROP again_at, DROP urgent;

@@ -12,10 +12,12 @@ from bus.contracts import (
     CaseAmended,
     CaseFollowed,
     CaseIncomplete,
+    CaseLocated,
     CaseOpened,
     CaseReopened,
     ChoiceAsked,
     ComplaintReceived,
+    ComplaintRouted,
     Contact,
     ContactMark,
     Fact,
@@ -29,6 +31,7 @@ from bus.contracts import (
 from bus.errors import NotYet
 from bus.identity import complaint_id
 from store import asking, cases, deliveries, follow, ledger
+from store.contacts import may_answer
 from store.follow_settings import FollowSettings
 from store.model import Outcome, Status
 from tests.support.facts import NOON, PHOTO, REPORTER, complaint
@@ -293,6 +296,67 @@ async def test_the_place_is_asked_for_once_and_joins_the_report(pool: asyncpg.Po
     again = routed(first, message_id=UUID(int=9), amended=True, address="11401 E 23rd St")
     await file(pool, again)
     assert (await case_of(pool, first)).status is Status.ASSIGNED
+
+
+async def asked_for_its_place(pool: asyncpg.Pool, **other: object) -> ComplaintReceived:
+    """A text that nobody could place, and its sender was asked."""
+    first = text(1, "Big hole in the road", **other)
+    await file(pool, first, routed(first, department=None, assignee=None, district=None))
+    async with pool.acquire() as conn:
+        assert await asking.ask_for_places(conn, RULES, NOON + timedelta(seconds=30)) == 1
+    return first
+
+
+def looked_again(first: ComplaintReceived, number: int = 9) -> ComplaintRouted:
+    return routed(
+        first, message_id=UUID(int=number), amended=True, address="11401 E 23rd St", lat=39.07,
+        lon=-94.44,
+    )  # fmt: skip
+
+
+async def test_who_answers_hears_what_was_understood_once(pool: asyncpg.Pool) -> None:
+    first = await asked_for_its_place(pool, language="es")
+    await file(pool, text(2, "11401 e 23rd", after=60))
+    assert not await told_of(pool, CaseLocated), "the router has not looked yet"
+    for number in (9, 9, 10):
+        await file(pool, looked_again(first, number))
+    [thanks] = await told_of(pool, CaseLocated)
+    assert (thanks.answer, thanks.case.language) == (True, "es")
+    assert (thanks.case.address, thanks.case.department) == (
+        "11401 E 23rd St", "MS-STREET MAINTENANCE",
+    )  # fmt: skip
+
+
+async def test_who_answers_hears_of_it_even_if_nobody_could_look(pool: asyncpg.Pool) -> None:
+    first = await asked_for_its_place(pool)
+    await file(pool, photos_of(first, lat=39.09, lon=-94.41, place_source="photo"))
+    now = datetime.now(UTC)
+    async with pool.acquire() as conn:
+        assert await asking.thank_for_places(conn, now + timedelta(seconds=90)) == 0
+        assert await asking.thank_for_places(conn, now + timedelta(seconds=150)) == 1
+        assert await asking.thank_for_places(conn, now + timedelta(seconds=300)) == 0
+    await file(pool, looked_again(first))
+    [thanks] = await told_of(pool, CaseLocated)
+    assert (thanks.case.lat, thanks.case.department) == (39.09, None)
+
+
+async def test_who_was_not_asked_is_not_thanked_and_a_machine_only_a_few_times(
+    pool: asyncpg.Pool,
+) -> None:
+    first = text(1, "Big hole in the road")
+    await file(pool, first, text(2, "11401 E 23rd St", after=8), looked_again(first))
+    assert not await told_of(pool, CaseLocated)
+    async with pool.acquire() as conn:
+        for _ in range(10):
+            await may_answer(conn, "sms", PHONE, datetime.now(UTC))
+        assert await asking.ask_for_places(conn, RULES, NOON + timedelta(seconds=90)) == 0
+    second = await asked_for_its_place(
+        pool, external_id="another", message_id=complaint_id("sms", "another"),
+        reference="0AB-CDE-FG", follows=Follows(conversation="+18165550101"),
+    )  # fmt: skip
+    place = text(3, "5th and Main", after=60).model_copy(update={"follows": second.follows})
+    await file(pool, place, looked_again(second))
+    assert [fact.answer for fact in await told_of(pool, CaseLocated)] == [False]
 
 
 async def test_a_case_with_a_place_is_not_asked_for_it(pool: asyncpg.Pool) -> None:

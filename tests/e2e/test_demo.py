@@ -67,6 +67,7 @@ async def test_a_newcomer_tries_email_and_text(product: Product) -> None:
     await until(placed, within=15)
     [texted] = await cases_of(product, "sms")
     assert texted["text"] == "Big pothole swallowing cars\n23rd and Noland"
+    await until(shows(product, "We noted the place: 23rd and Noland. It is now with Street"))
 
 
 async def cases_of(product: Product, channel: str) -> list[asyncpg.Record]:

@@ -11,6 +11,7 @@ from bus.contracts import (
     CaseClosed,
     CaseFollowed,
     CaseIncomplete,
+    CaseLocated,
     CaseNoted,
     CaseOpened,
     CaseReopened,
@@ -149,6 +150,7 @@ def one_of_each() -> list[Fact]:
         ),
         CaseAmended(message_id=_id(17), occurred_at=NOON, case=case),
         CaseIncomplete(message_id=_id(18), occurred_at=NOON, case=case, missing="place"),
+        CaseLocated(message_id=_id(21), occurred_at=NOON, case=case),
         ChoiceAsked(
             message_id=_id(19),
             occurred_at=NOON,

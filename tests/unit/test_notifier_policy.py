@@ -14,6 +14,7 @@ from bus.contracts import (
     CaseFact,
     CaseFollowed,
     CaseIncomplete,
+    CaseLocated,
     CaseNoted,
     CaseOpened,
     CaseReopened,
@@ -190,6 +191,15 @@ def test_only_what_we_can_ask_for_is_asked_for() -> None:
     assert notice.notice == "question_place"
     assert told(CaseIncomplete, case(), missing="patience") == ()
     assert told(CaseAmended, case()) == ()
+
+
+def test_who_answered_where_it_is_is_thanked_by_text() -> None:
+    about = case(channel="sms", language="es", reporter=MARIA.model_copy(update={"texts": True}))
+    assert told(CaseLocated, about) == (Notice("place_noted", "sms", PHONE, "Maria Lopez", "es"),)
+    assert told(CaseLocated, about, answer=False) == (Withheld("place_noted", policy.NO_ANSWER),)
+    assert told(CaseLocated, case(channel="sms", reporter=MARIA)) == (
+        Withheld("place_noted", policy.NO_MORE_TEXTS),
+    )
 
 
 def test_a_choice_is_asked_by_text() -> None:

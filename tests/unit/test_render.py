@@ -16,6 +16,7 @@ from bus.contracts import (
     CaseFact,
     CaseFollowed,
     CaseIncomplete,
+    CaseLocated,
     CaseNoted,
     CaseOpened,
     CaseReopened,
@@ -91,6 +92,7 @@ CONTRACTS: dict[str, tuple[type[CaseFact], dict[str, object]]] = {
         CaseFollowed,
         {"complaint_id": uuid4(), "text": "It is deeper now.", "verified": False},
     ),
+    "place_noted": (CaseLocated, {}),
     "question_place": (CaseIncomplete, {"missing": "place"}),
     "reopened": (CaseReopened, {"reason": "It is back.", "reopened_by": "lee"}),
 }
@@ -508,6 +510,15 @@ def test_what_a_text_asks_can_be_answered_with_a_number(renderer: Renderer) -> N
 def test_the_question_for_the_place_and_the_way_out(renderer: Renderer) -> None:
     assert "Where is it? Reply with the address or the nearest corner." in write_text(
         renderer, "question_place", BARE
+    )
+    assert write_text(renderer, "place_noted", FULL) == (
+        "Independence, report 7KQ-2MX-94: Thank you. We noted the place: 111 E Maple Ave. "
+        "It is now with Streets."
+    )
+    nowhere = FULL.model_copy(update={"department": None})
+    assert write_text(renderer, "place_noted", nowhere, "es") == (
+        "Independence, reporte 7KQ-2MX-94: Gracias. Anotamos el lugar: 111 E Maple Ave. "
+        "Nuestro personal lo va a revisar."
     )
     assert "Text STOP to end." in write_text(renderer, "receipt", BARE)
     assert "STOP para terminar." in write_text(renderer, "receipt", BARE, "es")
