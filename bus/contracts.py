@@ -142,6 +142,11 @@ class ComplaintReceived(Fact):
     """None: it can only be the beginning of something."""
     answer: bool = True
     """False: whoever sent it asked for no automatic answer (`X-Auto-Response-Suppress`)."""
+    brought_in_by: str | None = None
+    """
+    The sign-in name of the staff member who looked at it after it had been set aside, and found
+    that it is a report.
+    """
 
 
 class MessageSetAside(Fact):
@@ -164,6 +169,18 @@ class MessageSetAside(Fact):
     """The case that gets to know of it, if one does."""
     mark: ContactMark | None = None
     """What it taught us about an address or a number."""
+
+
+class MessageLeft(Fact):
+    """Somebody looked at a message in quarantine, and it opens no case."""
+
+    tag = "complaint.left.v1"
+    subject = "complaint.left"
+
+    complaint_id: UUID
+    by: str
+    """Their sign-in name."""
+    why: str
 
 
 class Alternative(Part):
@@ -458,6 +475,7 @@ CONTRACTS: tuple[type[Fact], ...] = (
     ComplaintReceived,
     ComplaintRouted,
     MessageSetAside,
+    MessageLeft,
     CaseOpened,
     CaseAssigned,
     CaseNoted,

@@ -79,6 +79,10 @@ class Surroundings:
 
     intake: Intake
     tell: Tell
+    tell_again: Tell
+    """
+    The same for what the bus may have heard under the same id a moment ago, and has to hear anew.
+    """
     files: Files
     ledger: Ledger
     secret: bytes

@@ -95,7 +95,7 @@ class EmailIntake:
             return await self.quarantined(raw, error.reason)
         if _is_no_mail(mail):
             return await self.quarantined(raw, "these bytes are no mail")
-        external_id = f"{mail.message_id or '-'}/{mail.content_key[:24]}"
+        external_id = _external_id(mail)
         follows = follows_of(mail, self._around.secret, judges)
         if reason := reason_to_ignore(mail, self._ours, self._around.secret):
             return self._set_aside(
@@ -106,11 +106,27 @@ class EmailIntake:
                 follows=follows,
                 mark=mark_of(mail) if follows.notices else None,
             )
+        return await self._heard(raw, mail, follows)
+
+    async def understand_anyway(self, raw: bytes) -> Heard | None:
+        """
+        What the mail asks for though we would set it aside, since a person found that it asks for
+        something; None when nobody can read it.
+        """
+        try:
+            mail = await self._reader.read(raw)
+        except Unparseable:
+            return None
+        if _is_no_mail(mail):
+            return None
+        return await self._heard(raw, mail, follows_of(mail, self._around.secret))
+
+    async def _heard(self, raw: bytes, mail: Mail, follows: Follows) -> Heard:
         kept = await self._keep_attachments(mail.attachments)
         text = words_of(mail)
         return Heard(
             channel=CHANNEL,
-            external_id=external_id,
+            external_id=_external_id(mail),
             original=raw,
             original_type="message/rfc822",
             original_name="mail.eml",
@@ -211,6 +227,10 @@ class EmailIntake:
 class _Kept:
     files: tuple[FileRef, ...]
     point: Point | None
+
+
+def _external_id(mail: Mail) -> str:
+    return f"{mail.message_id or '-'}/{mail.content_key[:24]}"
 
 
 def id_of(understood: Understood) -> UUID:

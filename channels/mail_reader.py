@@ -95,8 +95,13 @@ class MailReader:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Its processes are gone when this returns; the next mail would start one again."""
         if self._stop_idle is not None:
             self._stop_idle.cancel()
+        self._free = []
         await asyncio.gather(*(self._end(worker) for worker in list(self._workers)))
         await asyncio.gather(*self._farewells)
 

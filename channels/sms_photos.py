@@ -7,10 +7,9 @@ what it told has the same id, and Twilio forgets only what was told.
 """
 
 import asyncio
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeGuard
+from typing import TypeGuard
 from urllib.parse import urlsplit
 
 import structlog
@@ -24,7 +23,7 @@ from channels.photos import Darkroom, Point
 from channels.sms_client import TROUBLE, open_twilio
 from channels.sms_media import Fetched, Fetcher, NotFetched, NotNow, open_fetcher
 from channels.sms_settings import TwilioSettings
-from channels.sms_words import Incoming, Media, read_form, read_record
+from channels.sms_words import Incoming, Media, read_original
 
 log = structlog.stdlib.get_logger()
 
@@ -132,8 +131,7 @@ class Photos:
     async def _original(self, text: ComplaintReceived) -> Incoming:
         if text.original is None:
             raise Refused("a text without its original")
-        fields: dict[str, Any] = json.loads(await self._around.files.read(text.original.sha256))
-        return read_record(fields) if "sid" in fields else read_form(fields)
+        return read_original(await self._around.files.read(text.original.sha256))
 
     async def _list(self, incoming: Incoming) -> tuple[Media, ...]:
         """Where Twilio keeps the media of a text that the poller found."""

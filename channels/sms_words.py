@@ -5,6 +5,7 @@ it is one of the words that carriers reserve. Pure.
 
 import base64
 import binascii
+import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,6 +108,14 @@ def read_record(record: Mapping[str, Any]) -> Incoming:
         media=(),
         sent_at=datetime.fromisoformat(str(sent)).astimezone(UTC) if sent else None,
     )
+
+
+def read_original(kept: bytes) -> Incoming:
+    """The same from what we keep of it. Raises `KeyError` or `ValueError` for anything else."""
+    fields = json.loads(kept)
+    if not isinstance(fields, dict):
+        raise ValueError("not the fields of a text")
+    return read_record(fields) if "sid" in fields else read_form(fields)
 
 
 def words_of(body: str) -> str:

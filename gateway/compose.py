@@ -4,14 +4,16 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import structlog
 
 from bus.connect import Bus, open_bus
+from bus.contracts import Fact
 from bus.errors import Unavailable
 from bus.files import Files, open_files
+from bus.publish import Tell, letter_for
 from bus.service import Service
 from bus.worker import Listener, listen
 from channels.base import Ledger, Settled, Surroundings
@@ -88,6 +90,7 @@ async def open_house(
             pool=pool,
             files=files,
             intake=around.intake,
+            around=around,
             sender=sender,
             texts=texts,
             channels=open_channels(around, settings.channels),
@@ -101,12 +104,21 @@ def surroundings(settings: Settings, *, bus: Bus, pool: asyncpg.Pool, files: Fil
     return Surroundings(
         intake=Intake(secret=secret, files=files, tell=bus.tell),
         tell=bus.tell,
+        tell_again=_again(bus),
         files=files,
         ledger=_ledger(pool),
         secret=secret,
         public_url=settings.base_url,
         mailboxes=MailboxMemory(pool),
     )
+
+
+def _again(bus: Bus) -> Tell:
+    async def tell_again(facts: Sequence[Fact]) -> None:
+        mark = f"again-{uuid4().hex[:8]}"
+        await bus.publisher.post([letter_for(fact, resend=mark) for fact in facts])
+
+    return tell_again
 
 
 def _ledger(pool: asyncpg.Pool) -> Ledger:

@@ -7,7 +7,7 @@ import asyncpg
 
 from bus.connect import Bus
 from bus.files import Files
-from channels.base import Channel
+from channels.base import Channel, Surroundings
 from channels.intake import Intake
 from gateway.demo.stage import Stage
 from gateway.settings import Settings
@@ -28,6 +28,8 @@ class House:
     pool: asyncpg.Pool
     files: Files
     intake: Intake
+    around: Surroundings
+    """What channels stand on."""
     sender: Sender
     texts: Sender
     """What carries text messages."""

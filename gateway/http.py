@@ -7,6 +7,7 @@ from aiohttp import web
 
 from bus.errors import Unavailable
 from channels.photos import Darkroom
+from channels.second_look import SecondLook
 from channels.web_form import WebForm
 from gateway import health, keys
 from gateway.demo.pages import DemoPages
@@ -35,6 +36,7 @@ def application(house: House) -> web.Application:
     app[keys.CITY] = house.city
     app[keys.ROUTER] = house.router
     app[keys.INTAKE] = house.intake
+    app[keys.SECOND_LOOK] = SecondLook(house.around)
     app[keys.SETTINGS] = house.settings
     app[keys.WEB_FORM] = WebForm(
         house.intake, problem_types=[kind.name for kind in house.city.offered]

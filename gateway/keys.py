@@ -8,6 +8,7 @@ from bus.files import Files
 from bus.publish import Tell
 from channels.intake import Intake
 from channels.photos import Darkroom
+from channels.second_look import SecondLook
 from channels.web_form import WebForm
 from gateway.pages.city_page import CityPage
 from gateway.settings import Settings
@@ -18,6 +19,7 @@ POOL = web.AppKey("pool", asyncpg.Pool)
 FILES = web.AppKey("files", Files)
 DRAFTS = web.AppKey("drafts", Drafts)
 TELL: web.AppKey[Tell] = web.AppKey("tell")
+SECOND_LOOK = web.AppKey("second_look", SecondLook)
 INTAKE = web.AppKey("intake", Intake)
 SETTINGS = web.AppKey("settings", Settings)
 CITY = web.AppKey("city", City)

@@ -257,6 +257,15 @@ SELECT_DELIVERY = """
 
 FOR_CASE = SELECT_DELIVERY + " WHERE case_id = $1 ORDER BY queued_at, id"
 MAILBOX = SELECT_DELIVERY + " WHERE state <> 'withheld' ORDER BY queued_at DESC, id LIMIT $1"
+HELD_BACK = (
+    SELECT_DELIVERY
+    + """
+    WHERE state = 'withheld' AND medium <> ''
+    ORDER BY settled_at DESC, id
+    LIMIT $1 OFFSET $2
+"""
+)
+COUNT_HELD_BACK = "SELECT count(*) FROM deliveries WHERE state = 'withheld' AND medium <> ''"
 BY_ID = SELECT_DELIVERY + " WHERE id = $1"
 
 
@@ -268,6 +277,14 @@ async def for_case(conn: asyncpg.Connection, case_id: UUID) -> list[Delivery]:
 async def mailbox(conn: asyncpg.Connection, limit: int = 100) -> list[Delivery]:
     """The newest notices, newest first; what was withheld is not among them."""
     return [_delivery(row) for row in await conn.fetch(MAILBOX, limit)]
+
+
+async def held_back(
+    conn: asyncpg.Connection, *, number: int, size: int
+) -> tuple[list[Delivery], int]:
+    """Texts that a spending cap held back, the newest first, and how many there are in all."""
+    rows = await conn.fetch(HELD_BACK, size, (number - 1) * size)
+    return [_delivery(row) for row in rows], await conn.fetchval(COUNT_HELD_BACK)
 
 
 async def by_id(conn: asyncpg.Connection, delivery_id: UUID) -> Delivery | None:

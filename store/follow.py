@@ -25,7 +25,7 @@ from bus.contracts import (
 )
 from bus.errors import NotYet
 from bus.identity import complaint_id, fact_id
-from store import cases, outbox
+from store import cases, outbox, second_look
 from store.contacts import heard_from
 from store.filing import open_cases, remember_mail
 from store.follow_settings import FollowSettings
@@ -71,6 +71,7 @@ async def file_complaints(
     Give every complaint its case: a new one, or the one that it belongs to. Told again, it
     changes nothing.
     """
+    brought = await second_look.let_in(conn, heard)
     # In stream order; only what can follow nothing goes ahead, all at once.
     if openers := [one for one in heard if not can_follow(one)]:
         await open_cases(conn, openers)
@@ -83,6 +84,7 @@ async def file_complaints(
     for complaint in heard:
         if can_follow(complaint):
             await _take_in(conn, complaint, rules)
+    await second_look.say_who(conn, brought)
 
 
 async def _take_in(

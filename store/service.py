@@ -11,6 +11,7 @@ from bus.contracts import (
     ComplaintRouted,
     DeadLetter,
     Fact,
+    MessageLeft,
     MessageSetAside,
     NoticeDelivered,
     NoticeFailed,
@@ -27,6 +28,7 @@ from store import asking, deliveries, filing, follow, graves, housekeeping, outb
 from store.aside import set_aside
 from store.follow_settings import FollowSettings
 from store.pool import GONE, renew_after
+from store.second_look import leave
 
 _ACQUIRE_SECONDS = 10.0
 RULES = FollowSettings()
@@ -44,7 +46,7 @@ def listeners(pool: asyncpg.Pool, rules: FollowSettings = RULES) -> list[Listene
         Listener(
             durable=filing.CONSUMER,
             stream="COMPLAINTS",
-            contracts=(ComplaintReceived, ComplaintRouted, MessageSetAside),
+            contracts=(ComplaintReceived, ComplaintRouted, MessageSetAside, MessageLeft),
             handle=_in_one_transaction(pool, complaints),
             linger=0.03,
         ),
@@ -103,6 +105,8 @@ async def _complaints(
     if routed := [fact for fact in told if isinstance(fact, ComplaintRouted)]:
         await filing.place_complaints(conn, routed)
         await asking.thank_for_places(conn, datetime.now(UTC), routed)
+    if left := [fact for fact in told if isinstance(fact, MessageLeft)]:
+        await leave(conn, left)
     if aside := [fact for fact in told if isinstance(fact, MessageSetAside)]:
         await set_aside(conn, aside)
 

@@ -1,6 +1,7 @@
 """What every staff page is given: who reads it, what they may do, and what waits for them."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
 
@@ -11,7 +12,7 @@ from gateway.pages.layout import render
 from gateway.settings import Settings
 from gateway.staff.roles import Act, acts_of
 from router.rules import City
-from store import search
+from store import search, second_look
 from store.accounts import Account
 
 ACCOUNT = web.RequestKey("account", Account)
@@ -48,6 +49,8 @@ async def page(
     if account is not None and whole:
         async with request.config_dict[POOL].acquire() as conn:
             counts = await search.counts(conn, account.login)
+            if Act.MESSAGES in acts_of(account.roles):
+                counts = {**counts, **await second_look.counts(conn, datetime.now(UTC))}
     told = {
         "account": account,
         "may": acts_of(account.roles) if account is not None else frozenset(),

@@ -18,6 +18,8 @@ class Act(StrEnum):
     """Start, set the type, close, reopen."""
     MAILBOX = "mailbox"
     """Read the mails that were written where no mail server is set up."""
+    MESSAGES = "messages"
+    """Look at messages that were set aside, bring one in as a report, or leave it."""
     PEOPLE = "people"
     """Make accounts, set their passwords, and end them."""
 
@@ -26,8 +28,8 @@ MAY: Mapping[Role, frozenset[Act]] = MappingProxyType(
     {
         Role.CALL_TAKER: frozenset({Act.READ, Act.ENTER, Act.NOTE, Act.ASSIGN}),
         Role.STAFF: frozenset({Act.READ, Act.ENTER, Act.NOTE, Act.ASSIGN, Act.WORK}),
-        Role.LEAD: frozenset({Act.READ, Act.ENTER, Act.NOTE, Act.ASSIGN, Act.WORK}),
-        Role.OPERATOR: frozenset({Act.READ, Act.MAILBOX}),
+        Role.LEAD: frozenset({Act.READ, Act.ENTER, Act.NOTE, Act.ASSIGN, Act.WORK, Act.MESSAGES}),
+        Role.OPERATOR: frozenset({Act.READ, Act.MAILBOX, Act.MESSAGES}),
         Role.ADMIN: frozenset(Act),
     }
 )

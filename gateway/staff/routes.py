@@ -5,8 +5,8 @@ from aiohttp import web
 from aiohttp_session import session_middleware
 
 from channels.phone_transcript import PhoneTranscript
-from gateway.keys import CITY, INTAKE, SETTINGS
-from gateway.staff import calls, case_page, desk, mailbox, people
+from gateway.keys import CITY, INTAKE, SECOND_LOOK, SETTINGS
+from gateway.staff import calls, case_page, desk, mailbox, messages, people
 from gateway.staff.access import close_session, requires
 from gateway.staff.pages import MAILBOX, mailbox_for
 from gateway.staff.roles import Act
@@ -19,13 +19,14 @@ def prepare(app: web.Application) -> None:
     """
     Give `app` what the staff pages need, and the pages; after `gateway.pages.layout.prepare`.
 
-    The app holds POOL, FILES, DRAFTS, CITY, ROUTER, INTAKE and SETTINGS by then.
+    The app holds POOL, FILES, DRAFTS, CITY, ROUTER, INTAKE, SECOND_LOOK, TELL and SETTINGS.
     """
     settings = app[SETTINGS]
     secure = settings.base_url.startswith("https://")
     app.middlewares.append(session_middleware(PostgresSessions(secure=secure)))
     app[MAILBOX] = mailbox_for(settings, app[CITY])
     app[calls.PHONE] = PhoneTranscript(app[INTAKE])
+    app.on_cleanup.append(_close_second_look)
     aiohttp_jinja2.get_env(app).filters.update(filters(app[CITY]))
     app.add_routes(routes())
 
@@ -54,6 +55,11 @@ def routes() -> list[web.RouteDef]:
         web.get("/staff/files/{sha256}", case_page.file),
         web.get("/staff/notices/{id}", mailbox.notice),
         web.get("/staff/notices/{id}/html", mailbox.notice_html),
+        web.get("/staff/messages", messages.show_all),
+        web.get("/staff/messages/{message}", messages.show_one),
+        web.get("/staff/messages/{message}/original", messages.original),
+        web.post("/staff/messages/{message}/bring-in", messages.bring_in),
+        web.post("/staff/messages/{message}/leave", messages.leave),
         web.get("/staff/calls/new", calls.new),
         web.post("/staff/calls/new", calls.save),
         web.post("/staff/calls/suggest", calls.suggest),
@@ -63,6 +69,10 @@ def routes() -> list[web.RouteDef]:
         web.get("/mailbox/{id}", mailbox.show_one),
         web.get("/mailbox/{id}/html", mailbox.show_html),
     ]
+
+
+async def _close_second_look(app: web.Application) -> None:
+    await app[SECOND_LOOK].close()
 
 
 @requires(Act.READ)

@@ -25,6 +25,7 @@ from bus.contracts import (
     Fact,
     FileRef,
     Follows,
+    MessageLeft,
     MessageSetAside,
     NoticeDelivered,
     NoticeFailed,
@@ -150,6 +151,13 @@ def one_of_each() -> list[Fact]:
         ),
         CaseAmended(message_id=_id(17), occurred_at=NOON, case=case),
         CaseIncomplete(message_id=_id(18), occurred_at=NOON, case=case, missing="place"),
+        MessageLeft(
+            message_id=_id(22),
+            occurred_at=NOON,
+            complaint_id=told.message_id,
+            by="tess.calloway",
+            why="advertising",
+        ),
         CaseLocated(message_id=_id(21), occurred_at=NOON, case=case),
         ChoiceAsked(
             message_id=_id(19),

@@ -15,7 +15,9 @@ from argon2 import PasswordHasher
 from bus.connect import Bus
 from bus.files import Files
 from channels.intake import Intake
+from channels.second_look import SecondLook
 from gateway import keys
+from gateway.compose import surroundings
 from gateway.pages import layout
 from gateway.pages.city_page import page_of
 from gateway.settings import Settings
@@ -87,6 +89,8 @@ async def staff_pages(
     app[keys.DRAFTS] = bus.drafts
     app[keys.TELL] = bus.tell
     app[keys.INTAKE] = Intake(secret=SECRET, files=files, tell=bus.tell)
+    around = surroundings(settings, bus=bus, pool=pool, files=files)
+    app[keys.SECOND_LOOK] = SecondLook(around)
     app[keys.SETTINGS] = settings
     app[keys.CITY] = router.city
     app[keys.ROUTER] = router

@@ -56,6 +56,7 @@ def around(bus: Bus, files: Files, pool: asyncpg.Pool) -> Surroundings:
     return Surroundings(
         intake=Intake(secret=SECRET, files=files, tell=bus.tell),
         tell=bus.tell,
+        tell_again=bus.tell,
         files=files,
         ledger=ledger_of(pool),
         secret=SECRET,

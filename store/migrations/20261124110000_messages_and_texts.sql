@@ -10,6 +10,14 @@ ALTER TABLE cases
 CREATE INDEX cases_to_thank_for ON cases (place_told_at)
     WHERE place_told_at IS NOT NULL AND place_thanked_at IS NULL;
 
+ALTER TABLE complaints
+    -- Who looked at a message in quarantine and left it there, and why: then it counts as ignored.
+    ADD left_by text,
+    ADD left_why text;
+
+CREATE INDEX complaints_set_aside ON complaints (state, received_at DESC)
+    WHERE state IN ('quarantined', 'ignored');
+
 ALTER TABLE deliveries
     -- The notice that was lost on its way and that this one repeats.
     ADD instead_of uuid,
@@ -39,5 +47,7 @@ CREATE INDEX text_spending_of_number ON text_spending (number, at);
 DROP TABLE text_spending;
 DROP INDEX deliveries_held_back;
 
+DROP INDEX complaints_set_aside;
+ALTER TABLE complaints DROP left_by, DROP left_why;
 ALTER TABLE cases DROP place_told_at, DROP place_thanked_at;
 ALTER TABLE deliveries DROP instead_of, DROP again_at, DROP urgent;
