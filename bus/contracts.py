@@ -135,7 +135,12 @@ class ComplaintReceived(Fact):
     problem_type: str | None = None
     """What the resident or the call taker chose, kept beside the prediction."""
     entered_by: str | None = None
-    """The sign-in name of the staff member who wrote it down for a caller."""
+    """The sign-in name of the staff member who wrote it down for a caller, or passed it on."""
+    forwards: tuple[Contact, ...] = ()
+    """
+    Who wrote the mails that this one forwards, as its text says; the store believes it of a
+    colleague only.
+    """
     original: FileRef | None = None
     attachments: tuple[FileRef, ...] = ()
     follows: Follows | None = None

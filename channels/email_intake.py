@@ -132,6 +132,11 @@ class EmailIntake:
             original_name="mail.eml",
             text=text,
             language=detect(follows.fresh or text),
+            forwards=tuple(
+                Contact(name=clean_line(one.name)[:200] or None, email=one.email.lower())
+                for one in mail.forwarded_from
+                if one.email.lower() not in self._ours
+            ),
             lat=kept.point.lat if kept.point else None,
             lon=kept.point.lon if kept.point else None,
             place_source="photo" if kept.point else None,
@@ -264,7 +269,8 @@ def follows_of(mail: Mail, secret: bytes, judges: Collection[str] = ()) -> Follo
         notices=tuple(dict.fromkeys(_proven(named, secret))),
         message_ids=answered,
         message_id=mail.message_id,
-        fresh=_clipped(clean_text(mail.fresh)) or None,
+        # What somebody forwards is what they tell us, though it looks like a quotation.
+        fresh=None if mail.forwarded else _clipped(clean_text(mail.fresh)) or None,
         mentions=_mentioned(mail.subject),
         sender_proven=not judges or _is_proven(mail, judges),
     )

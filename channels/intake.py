@@ -41,6 +41,7 @@ class Heard:
     entered_by: str | None = None
     attachments: tuple[FileRef, ...] = ()
     follows: Follows | None = None
+    forwards: tuple[Contact, ...] = ()
     answer: bool = True
     received_at: datetime | None = None
     """When it reached us, where the channel knows better than the clock."""
@@ -119,6 +120,7 @@ def complaint_from(
         original=original,
         attachments=heard.attachments,
         follows=heard.follows,
+        forwards=heard.forwards,
         answer=heard.answer,
     )
 

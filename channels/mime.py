@@ -89,6 +89,13 @@ _FORWARD = re.compile(
     r"^\W*(?:fwd?|wg|tr|rv|enc|doorst|vb|vs|i|пересл|転送|转发|轉寄)\s*[:：]", re.IGNORECASE
 )
 _REPLY = re.compile(r"^\W*(?:re|aw|sv|antw|odp|ref|res|ynt|回复|回覆|返信)\s*[:：]", re.IGNORECASE)
+_FORWARDED = re.compile(
+    r"^[>\s*-]*(?:begin forwarded message|forwarded message|mensaje reenviado)\W*$",
+    re.IGNORECASE | re.MULTILINE,
+)
+_FORWARD_HEAD = 5_000  # letters above which nobody starts to forward
+_MOST_FORWARDS = 4
+_MAILTO = re.compile(r"\[mailto:([^\]\s]+)\]", re.IGNORECASE)
 _PGP = re.compile(r"^-----BEGIN PGP MESSAGE-----", re.MULTILINE)
 _COMMENT = re.compile(r"\([^()]*\)")
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"|?*\u200b-\u200f\u202a-\u202e\u2066-\u2069\ufeff]+")
@@ -161,8 +168,11 @@ class Mail:
     no_answer: bool = False
     """The sender asks for no automatic answer."""
     forwarded: bool = False
-    forwarded_from: Address | None = None
-    """Who wrote what was forwarded, where the text tells."""
+    forwarded_from: tuple[Address, ...] = ()
+    """
+    Who wrote what was forwarded, where the text or a mail inside it tells; whoever forwarded it
+    before stands before whom they had it from.
+    """
     bounce: Bounce | None = None
     unreadable: str | None = None
     """`smime`, `pgp`: encrypted, nobody here has the key."""
@@ -207,14 +217,16 @@ def read_mail(raw: bytes, *, own_domains: Collection[str] = ()) -> Mail:
         unreadable=reading.unreadable or ("pgp" if _PGP.search(text[:MOST_TEXT]) else None),
     )
     bounce = _try(problems, "The bounce", read_bounce, message, text)
-    forwarded = bool(_FORWARD.match(mail.subject)) and not _REPLY.match(mail.subject)
+    forwarded = not _REPLY.match(mail.subject) and bool(
+        _FORWARD.match(mail.subject) or _FORWARDED.search(text[:_FORWARD_HEAD])
+    )
     fresh, elided = _try(problems, "The quotations", split_reply, text) or (text, "")
     return replace(
         mail,
         automatic=OWN if mail.is_own else BOUNCE if bounce else mail.automatic,
         bounce=bounce,
         forwarded=forwarded,
-        forwarded_from=_forwarded_from(text) if forwarded else None,
+        forwarded_from=_forwarded_from(text, attachments) if forwarded else (),
         fresh=fresh,
         elided=elided,
         problems=tuple(dict.fromkeys(problems)),
@@ -359,15 +371,24 @@ def _can_be_address(email: str) -> bool:
     return bool(local) and "." in domain.strip(".") and " " not in email and len(email) <= 254
 
 
-def _forwarded_from(text: str) -> Address | None:
-    """Who wrote the mail that a forwarded one holds; its lines tell."""
+def _forwarded_from(text: str, attachments: Sequence[Attachment]) -> tuple[Address, ...]:
+    """Who wrote the mails that a forwarded one holds; its lines tell, or the mail that it holds."""
     head = "\n".join(line[:500] for line in text.split("\n")[:200])
-    try:
-        told = (quotequail.unwrap(head) or {}).get("from")
-    except Exception:
-        return None
-    found = addresses(told) if told else []
-    return next((one for one in found if _can_be_address(one.email)), None)
+    found: list[Address] = []
+    for _ in range(_MOST_FORWARDS):
+        try:
+            told = quotequail.unwrap(head) or {}
+        except Exception:
+            break
+        sender = _MAILTO.sub(r"<\1>", told.get("from") or "")
+        found += [one for one in addresses(sender) if _can_be_address(one.email)][:1]
+        head = told.get("text") or ""
+    for one in attachments[:_MOST_FORWARDS]:
+        if one.media_type == "message/rfc822":
+            inside = BytesHeaderParser(policy=TOLERANT).parsebytes(one.data[:65536])
+            inner = first_address(inside, "From")
+            found += [inner] if inner and _can_be_address(inner.email) else []
+    return tuple({one.email.lower(): one for one in found}.values())
 
 
 @dataclass

@@ -6,7 +6,7 @@ A channel brings hints and proofs, and here it is decided. Nobody keeps a conver
 what was asked stands in the tables, and any store can go on.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
@@ -73,7 +73,8 @@ async def file_complaints(
     """
     brought = await second_look.let_in(conn, heard)
     # In stream order; only what can follow nothing goes ahead, all at once.
-    if openers := [one for one in heard if not can_follow(one)]:
+    passed_on = await _passed_on(conn, heard)
+    if openers := [passed_on.get(one.message_id, one) for one in heard if not can_follow(one)]:
         await open_cases(conn, openers)
     mails = [
         one
@@ -83,13 +84,17 @@ async def file_complaints(
     await heard_from(conn, {one.reporter.email or "" for one in mails}, datetime.now(UTC))
     for complaint in heard:
         if can_follow(complaint):
-            await _take_in(conn, complaint, rules)
+            await _take_in(conn, complaint, passed_on.get(complaint.message_id, complaint), rules)
     await second_look.say_who(conn, brought)
 
 
 async def _take_in(
-    conn: asyncpg.Connection, complaint: ComplaintReceived, rules: FollowSettings
+    conn: asyncpg.Connection,
+    complaint: ComplaintReceived,
+    opener: ComplaintReceived,
+    rules: FollowSettings,
 ) -> None:
+    """`opener`: the same, as it opens a case if it belongs to none."""
     await _one_at_a_time(conn, complaint)
     if await conn.fetchval(SETTLED, complaint.message_id):
         return
@@ -115,7 +120,48 @@ async def _take_in(
         case _Waits():
             await _wait(conn, complaint, decision, now)
         case None:
-            await open_cases(conn, [complaint])
+            await open_cases(conn, [opener])
+
+
+COLLEAGUES = """
+    SELECT DISTINCT ON (lower(email)) lower(email) AS email, login
+    FROM accounts
+    WHERE lower(email) = ANY ($1::text[]) AND active
+    ORDER BY lower(email), login
+"""
+
+
+async def _passed_on(
+    conn: asyncpg.Connection, heard: Sequence[ComplaintReceived]
+) -> Mapping[UUID, ComplaintReceived]:
+    """
+    What colleagues forwarded, as reports of those who wrote it: they get the answers. Of anybody
+    else nobody knows whether what they forward was ever written.
+    """
+    forwarded = [
+        one for one in heard if one.forwards and one.reporter.email and _sender_proven(one)
+    ]
+    if not forwarded:
+        return {}
+    named = {
+        who.email.strip().lower()
+        for one in forwarded
+        for who in (one.reporter, *one.forwards)
+        if who.email
+    }
+    rows = await conn.fetch(COLLEAGUES, sorted(named))
+    colleagues = {row["email"]: row["login"] for row in rows}
+    passed_on = {}
+    for one in forwarded:
+        login = colleagues.get((one.reporter.email or "").strip().lower())
+        writer = next(
+            (who for who in one.forwards if (who.email or "").lower() not in colleagues), None
+        )
+        if login is not None and writer is not None:
+            passed_on[one.message_id] = one.model_copy(
+                update={"reporter": writer, "entered_by": login, "answer": True}
+            )
+    return passed_on
 
 
 def _text_of_photos(complaint: ComplaintReceived) -> UUID | None:

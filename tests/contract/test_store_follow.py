@@ -180,6 +180,57 @@ async def test_a_colleagues_answer_is_their_note_for_staff(pool: asyncpg.Pool) -
     assert not await told_of(pool, CaseFollowed)
 
 
+PAT = Contact(name="Pat Moore", email="Pat.Moore@independence.example")
+ANA = Contact(name="Ana Ruiz", email="ana@resident.example")
+
+
+def forward(number: int, *writers: Contact, **hints: object) -> ComplaintReceived:
+    """Pat's mail, which says that these wrote it."""
+    told = mail(number, "FYI. A tree fell on 5th.", **hints)
+    return told.model_copy(update={"reporter": PAT, "forwards": writers, "answer": False})
+
+
+async def test_what_a_colleague_forwards_is_the_residents_report(pool: asyncpg.Pool) -> None:
+    async with pool.acquire() as conn:
+        await put_staff(conn)
+    dana = Contact(name="Dana", email="dana.ruiz@independence.example")
+    told = forward(1, dana, ANA)
+    await file(pool, told)
+    await file(pool, told)
+    case = await case_of(pool, told)
+    assert (case.reporter.name, case.reporter.email) == ("Ana Ruiz", "ana@resident.example")
+    assert (case.entered_by, case.text) == ("pat.moore", "FYI. A tree fell on 5th.")
+    [opened] = await told_of(pool, CaseOpened)
+    assert (opened.case.reporter.email, opened.answer) == ("ana@resident.example", True)
+
+
+@pytest.mark.parametrize("why", ["no colleague", "not proven", "no writer", "only colleagues"])
+async def test_what_is_forwarded_is_believed_of_colleagues_only(
+    pool: asyncpg.Pool, why: str
+) -> None:
+    if why != "no colleague":
+        async with pool.acquire() as conn:
+            await put_staff(conn)
+    writers = {"no writer": (), "only colleagues": (PAT,)}.get(why, (ANA,))
+    told = forward(1, *writers, sender_proven=why != "not proven")
+    await file(pool, told)
+    case = await case_of(pool, told)
+    assert (case.reporter.email, case.entered_by) == (PAT.email, None)
+
+
+async def test_a_forward_with_our_proof_joins_its_case_as_the_colleagues_word(
+    pool: asyncpg.Pool,
+) -> None:
+    told = complaint()
+    await file(pool, told, routed(told))
+    async with pool.acquire() as conn:
+        await put_staff(conn)
+    await answered_notice(pool, told)
+    await file(pool, forward(2, REPORTER, notices=(NOTICE,)))
+    [note] = await notes_of(pool, told)
+    assert (note.verified, note.sender) == (False, f"Pat Moore {PAT.email}")
+
+
 async def test_a_reply_to_ones_own_mail_finds_its_case(pool: asyncpg.Pool) -> None:
     first = mail(1, "A tree fell")
     second = mail(2, message_ids=("unknown@resident.example", "mail-1@resident.example"))

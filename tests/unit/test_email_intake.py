@@ -126,6 +126,19 @@ def test_a_reply_keeps_both_the_new_words_and_all_of_them() -> None:
     assert "Thank you." in words_of(letter)
 
 
+def test_what_is_forwarded_is_told_whole() -> None:
+    letter = read(
+        mail(
+            "FYI\n\n---------- Forwarded message ---------\nFrom: Bo <bo@resident.example>\n"
+            "Date: today\nSubject: Lamp\nTo: pat@city.example\n\nThe lamp is out.",
+            subject="Fwd: Lamp",
+        )
+    )
+
+    assert follows_of(letter, SECRET).fresh is None
+    assert "The lamp is out." in words_of(letter)
+
+
 def test_a_bounce_marks_the_address_that_it_names() -> None:
     letter = read(bounce(f"bounce+{TOKEN}@city.example", of="Rosa@Resident.example"))
 

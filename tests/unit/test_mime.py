@@ -377,9 +377,47 @@ def test_forwarded_is_not_answered() -> None:
     )
     read = read_mail(f"From: a@example.org\nSubject: Fwd: Lamp\n\n{body}".encode())
     assert read.forwarded
-    assert read.forwarded_from == Address("Bo", "bo@example.org")
+    assert read.forwarded_from == (Address("Bo", "bo@example.org"),)
     assert "The lamp is out." in read.text
     assert not read_mail(b"Subject: Re: Fwd: Lamp\n\nx").forwarded
+
+
+BO = Address("Bo Lind", "bo@example.org")
+FORWARDS = {
+    "Outlook": "Please.\n\n________________________________\nFrom: Bo Lind <bo@example.org>\n"
+    "Sent: Friday, November 20, 2026 12:00 PM\nTo: Pat <p@city.gov>\nSubject: Lamp\n\nIt is out.",
+    "old Outlook": "-----Original Message-----\nFrom: Bo Lind [mailto:bo@example.org]\n"
+    "Sent: Friday, November 20, 2026 12:00 PM\nTo: Pat\nSubject: Lamp\n\nIt is out.",
+    "Outlook in Spanish": "De: Bo Lind <bo@example.org>\nEnviado el: viernes, 20 de noviembre"
+    "\nPara: Pat <p@city.gov>\nAsunto: Lamp\n\nNo hay luz.",
+    "Apple": "Begin forwarded message:\n\n> From: Bo Lind <bo@example.org>\n> Subject: Lamp\n"
+    "> Date: November 20, 2026 at 12:00:00 PM CST\n> To: p@city.gov\n> \n> It is out.",
+    "Thunderbird": "-------- Forwarded Message --------\nSubject: \tLamp\nDate: \tFri, 20 Nov\n"
+    "From: \tBo Lind <bo@example.org>\nTo: \tp@city.gov\n\nIt is out.",
+}
+
+
+@pytest.mark.parametrize("program", FORWARDS)
+def test_who_wrote_what_is_forwarded(program: str) -> None:
+    head = "From: Pat <p@city.gov>\nSubject: RV: Lamp\nContent-Type: text/plain; charset=utf-8\n\n"
+    assert read_mail((head + FORWARDS[program]).encode()).forwarded_from == (BO,)
+
+
+def test_what_was_forwarded_twice_or_whole_names_its_writer_too() -> None:
+    again = (
+        "From: Pat <p@city.gov>\nSubject: Lamp again\n\nBegin forwarded message:\n\n"
+        "From: Dana <dana@city.gov>\nSubject: Lamp\nDate: today\nTo: p@city.gov\n\nFor you.\n\n"
+        + FORWARDS["Outlook"]
+    )
+    read = read_mail(again.encode())
+    assert [one.email for one in read.forwarded_from] == ["dana@city.gov", "bo@example.org"]
+    whole = (
+        "From: Pat <p@city.gov>\nSubject: FW: Lamp\nContent-Type: multipart/mixed; boundary=b\n\n"
+        "--b\nContent-Type: text/plain\n\nSee below.\n--b\nContent-Type: message/rfc822\n\n"
+        "From: Bo Lind <bo@example.org>\nSubject: Lamp\n\nIt is out.\n--b--\n"
+    )
+    assert read_mail(whole.encode()).forwarded_from == (BO,)
+    assert read_mail(whole.replace("FW:", "Re:").encode()).forwarded_from == ()
 
 
 def test_an_answer_is_parted_from_what_it_quotes_and_nothing_is_thrown_away() -> None:
