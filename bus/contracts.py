@@ -147,6 +147,8 @@ class ComplaintReceived(Fact):
     """None: it can only be the beginning of something."""
     answer: bool = True
     """False: whoever sent it asked for no automatic answer (`X-Auto-Response-Suppress`)."""
+    remark: str | None = None
+    """What we have to say of it ourselves, for staff: which photos could not be had, and why."""
     brought_in_by: str | None = None
     """
     The sign-in name of the staff member who looked at it after it had been set aside, and found

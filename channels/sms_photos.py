@@ -176,7 +176,6 @@ def follow_up(
     text: ComplaintReceived, external_id: str, reference: str, brought: _Brought, count: int
 ) -> ComplaintReceived:
     """The message that brings the photos of a text. Pure."""
-    said = [*brought.words, sentence(brought.missing, count)] if brought.missing else brought.words
     point = brought.point
     return ComplaintReceived(
         message_id=complaint_id(text.channel, external_id),
@@ -184,7 +183,7 @@ def follow_up(
         channel=text.channel,
         external_id=external_id,
         reference=reference,
-        text="\n".join(said),
+        text="\n".join(brought.words),
         language=text.language,
         lat=point.lat if point else None,
         lon=point.lon if point else None,
@@ -194,6 +193,7 @@ def follow_up(
         attachments=tuple(brought.attachments),
         follows=(text.follows or Follows()).model_copy(update={"came_with": text.message_id}),
         answer=False,
+        remark=sentence(brought.missing, count) if brought.missing else None,
     )
 
 
@@ -201,7 +201,7 @@ def sentence(missing: Sequence[str], count: int) -> str:
     """What staff read where photos are missing."""
     reasons = "; ".join(dict.fromkeys(missing))
     what = "The attachment" if count == 1 else f"{len(missing)} of {count} attachments"
-    return f"[{what} of this text could not be brought in: {reasons}.]"
+    return f"{what} of this text could not be brought in: {reasons}."
 
 
 def _may_have_photos(fact: Fact) -> TypeGuard[ComplaintReceived]:

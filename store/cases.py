@@ -149,7 +149,7 @@ class Event:
     Kinds: `opened`, `routed`, `routed_late`, `routing_failed`, `assigned`, `started`, `retyped`,
     `noted`, `closed`, `reopened`; of what comes in later `followed`, `amended`, `asked`, `chose`,
     `goes_on`, `looked_again`, `emergency`, `automatic_reply`, `bounced`, `texts_stopped`,
-    `texts_started`, `brought_in`.
+    `texts_started`, `brought_in`, `media_missing`.
     """
 
     at: datetime

@@ -121,6 +121,7 @@ async def _take_in(
             await _wait(conn, complaint, decision, now)
         case None:
             await open_cases(conn, [opener])
+            await _say_remark(conn, complaint, complaint.message_id, now)
 
 
 COLLEAGUES = """
@@ -365,7 +366,12 @@ async def _join(
     *,
     verified: bool,
 ) -> None:
-    reopened = False
+    reopened, words = False, _new_words(complaint)
+    if complaint.remark and not words and not complaint.attachments:
+        # The resident said nothing.
+        await _enter(conn, complaint, case.id)
+        await _say_remark(conn, complaint, case.id, now)
+        return
     if case.status is Status.CLOSED and verified:
         ended = case.closed_at or now
         if now - ended > timedelta(days=rules.reopen_days):
@@ -376,7 +382,7 @@ async def _join(
             return
         case, reopened = await _reopen(conn, case, complaint, now), True
     await _enter(conn, complaint, case.id)
-    words = _new_words(complaint)
+    await _say_remark(conn, complaint, case.id, now)
     if verified and _belongs_to_the_report(case, complaint, rules, words):
         await _add_words(conn, complaint, case, words, now)
         return
@@ -570,6 +576,20 @@ async def _say(
     data = data | {"complaint_id": str(complaint.message_id), "channel": complaint.channel}
     event = NewEvent(case_id=case.id, at=now, kind=kind, by=None, public=False, data=data)
     await add_events(conn, [event])
+
+
+async def _say_remark(
+    conn: asyncpg.Connection, complaint: ComplaintReceived, case: UUID, now: datetime
+) -> None:
+    if complaint.remark:
+        data: dict[str, object] = {
+            "remark": clean(complaint.remark),
+            "complaint_id": str(complaint.message_id),
+        }
+        event = NewEvent(
+            case_id=case, at=now, kind="media_missing", by=None, public=False, data=data
+        )
+        await add_events(conn, [event])
 
 
 def _signature(complaint: ComplaintReceived) -> str | None:

@@ -379,9 +379,10 @@ async def test_what_is_missing_is_said_and_stays_at_twilio(city: City, twilio: T
     photos = (await city.told())[-1]
     assert isinstance(photos, ComplaintReceived)
     assert len(photos.attachments) == 1
-    assert photos.text == (
-        "[2 of 3 attachments of this text could not be brought in: it is no photo that can be"
-        " opened (broken); it is not there (HTTP 404).]"
+    assert photos.text == "", "the resident said nothing of it"
+    assert photos.remark == (
+        "2 of 3 attachments of this text could not be brought in: it is no photo that can be"
+        " opened (broken); it is not there (HTTP 404)."
     )
     assert list(kept.media) == [broken.rpartition("/")[2]]
 
@@ -398,7 +399,7 @@ async def test_the_last_word_tells_what_there_is(city: City, twilio: Twilio) -> 
     photos = (await city.told())[-1]
     assert isinstance(photos, ComplaintReceived)
     assert len(photos.attachments) == 1
-    assert "Twilio did not answer in time" in photos.text
+    assert "Twilio did not answer in time" in (photos.remark or "")
 
 
 class Killed(BaseException):

@@ -21,6 +21,7 @@ from bus.contracts import (
     Contact,
     ContactMark,
     Fact,
+    FileRef,
     Follows,
     MessageSetAside,
     NoticeDelivered,
@@ -477,6 +478,29 @@ def photos_of(first: ComplaintReceived, words: str = "", **other: object) -> Com
     return text(2, words, after=700_000).model_copy(update=values | other)
 
 
+@pytest.mark.parametrize("files", [(), (PHOTO,)], ids=["nothing", "a photo"])
+async def test_that_photos_are_missing_is_our_word_and_not_the_residents(
+    pool: asyncpg.Pool, files: tuple[FileRef, ...]
+) -> None:
+    first = text(1, "Graffiti at 23rd")
+    photos = photos_of(first, attachments=files, remark="1 of 2 could not be brought in.")
+    await file(pool, first, routed(first, address="23rd"), photos)
+    await file(pool, photos)
+    assert await notes_of(pool, first) == []
+    assert (await case_of(pool, first)).text == "Graffiti at 23rd"
+    assert len(await told_of(pool, CaseFollowed)) == len(files)
+    missing = [one for one in await history(pool, first) if one.kind == "media_missing"]
+    assert [one.data["remark"] for one in missing] == ["1 of 2 could not be brought in."]
+
+
+async def test_missing_photos_take_no_closed_case_up_again(pool: asyncpg.Pool) -> None:
+    first = text(1, "Graffiti at 23rd")
+    await file(pool, first, routed(first, address="23rd"))
+    await close(pool, first)
+    await file(pool, photos_of(first, attachments=(), remark="It could not be brought in."))
+    assert (await case_of(pool, first)).status is Status.CLOSED
+
+
 @pytest.mark.parametrize("told_before_came_with_was_there", [False, True])
 async def test_photos_come_to_their_text(
     pool: asyncpg.Pool, told_before_came_with_was_there: bool
@@ -495,9 +519,7 @@ async def test_photos_come_to_their_text(
 
 async def test_a_photo_that_knows_where_it_was_taken_places_its_report(pool: asyncpg.Pool) -> None:
     first = text(1, "Graffiti")
-    photos = photos_of(
-        first, "A photo could not be fetched.", lat=39.09, lon=-94.41, place_source="photo"
-    )
+    photos = photos_of(first, lat=39.09, lon=-94.41, place_source="photo")
     await file(pool, first, photos)
     case = await case_of(pool, first)
     assert (case.text, case.lat, case.place_source) == ("Graffiti", 39.09, "photo")
