@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -88,6 +89,8 @@ class Surroundings:
     secret: bytes
     public_url: str
     """Where the world reaches our pages, without a slash at the end."""
+    data: Path | None = None
+    """The data directory, for what a channel may keep on this machine only."""
     mailboxes: MailboxMemory | None = None
     """What the mail channel remembers; it cannot run without."""
 

@@ -22,7 +22,7 @@ from bus.errors import Unavailable
 from channels.base import Channel, Reviewed, Surroundings, Watched
 from channels.email_intake import EmailIntake, Understood, id_of
 from channels.email_settings import MailboxSettings
-from channels.imap_oauth import Tokens
+from channels.imap_oauth import tokens_for
 from channels.imap_session import (
     AT_ONCE,
     CommandRefused,
@@ -156,7 +156,7 @@ class Mailbox:
         self.ledger = around.ledger
         self.name = settings.name
         self._watch = watch
-        self._tokens = Tokens(settings.oauth) if settings.oauth is not None else None
+        self._tokens = tokens_for(settings, around.data)
         self._elsewhere: dict[str, int] = {}
         """The UIDVALIDITY of the folders to which mail was moved."""
 

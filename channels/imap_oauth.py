@@ -8,11 +8,13 @@ to end.
 import asyncio
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import aiohttp
 import structlog
 
-from channels.email_settings import OAuthSettings
+from channels.email_settings import MailboxSettings, OAuthSettings
+from channels.oauth_memory import TokenFile, token_file
 
 log = structlog.stdlib.get_logger()
 
@@ -31,12 +33,27 @@ class NoToken(Exception):
         self.lasting = lasting
 
 
-class Tokens:
-    """The access tokens of one mailbox."""
+def tokens_for(mailbox: MailboxSettings, data: Path | None) -> "Tokens | None":
+    """The access tokens of a mailbox, kept below the data directory; None where it needs none."""
+    if mailbox.oauth is None:
+        return None
+    given = mailbox.oauth.refresh_token.get_secret_value()
+    return Tokens(mailbox.oauth, keep=token_file(data, mailbox.name, given))
 
-    def __init__(self, settings: OAuthSettings, now: Callable[[], float] = time.monotonic) -> None:
+
+class Tokens:
+    """The access tokens of one mailbox. `keep` is where a refresh token outlives us."""
+
+    def __init__(
+        self,
+        settings: OAuthSettings,
+        now: Callable[[], float] = time.monotonic,
+        keep: TokenFile | None = None,
+    ) -> None:
         self._settings = settings
-        self._refresh_token = settings.refresh_token.get_secret_value()
+        self._given = settings.refresh_token.get_secret_value()
+        self._refresh_token = ""
+        self._keep = keep
         self._now = now
         self._token = ""
         self._renew_at = 0.0
@@ -54,6 +71,23 @@ class Tokens:
         self._token = ""
 
     async def _renew(self) -> None:
+        if not self._refresh_token:
+            self._refresh_token = (
+                await asyncio.to_thread(self._keep.read) if self._keep else self._given
+            )
+        try:
+            await self._ask()
+        except NoToken as error:
+            if not error.lasting or self._refresh_token == self._given:
+                raise
+            # The one that we kept is worth nothing any more; perhaps the settings' own still is.
+            log.warning("a kept refresh token is refused; the one in the settings is tried")
+            self._refresh_token = self._given
+            if self._keep:
+                await asyncio.to_thread(self._keep.forget)
+            await self._ask()
+
+    async def _ask(self) -> None:
         form = {
             "grant_type": "refresh_token",
             "client_id": self._settings.client_id,
@@ -84,7 +118,11 @@ class Tokens:
             )
         self._token = told["access_token"]
         # Microsoft hands out a new one each time; the old one goes on working for its own life.
-        self._refresh_token = str(told.get("refresh_token") or self._refresh_token)
+        newest = str(told.get("refresh_token") or self._refresh_token)
+        if newest != self._refresh_token:
+            self._refresh_token = newest
+            if self._keep:
+                await asyncio.to_thread(self._keep.write, newest)
         try:
             life = float(told.get("expires_in") or _LIFE)
         except (TypeError, ValueError):

@@ -109,6 +109,7 @@ def surroundings(settings: Settings, *, bus: Bus, pool: asyncpg.Pool, files: Fil
         ledger=_ledger(pool),
         secret=secret,
         public_url=settings.base_url,
+        data=settings.data,
         mailboxes=MailboxMemory(pool),
     )
 

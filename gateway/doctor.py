@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import aiosmtplib
 import asyncpg
@@ -52,13 +53,13 @@ async def examine(settings: Settings) -> list[Finding]:
     except EngineTrouble as error:
         findings.append(Finding("engines", False, str(error)))
     findings.append(await _look("mail", lambda: _mail(settings)))
-    findings += [await _mailbox(one) for one in settings.channels.email]
+    findings += [await _mailbox(one, settings.data) for one in settings.channels.email]
     findings.append(await _look("texts", lambda: look_at_texts(settings)))
     return findings
 
 
-async def _mailbox(settings: MailboxSettings) -> Finding:
-    return await _look(f"mailbox {settings.name}", lambda: look_at_mailbox(settings))
+async def _mailbox(settings: MailboxSettings, data: Path) -> Finding:
+    return await _look(f"mailbox {settings.name}", lambda: look_at_mailbox(settings, data))
 
 
 async def _look(what: str, look: Callable[[], Awaitable[str]]) -> Finding:

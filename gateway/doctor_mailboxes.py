@@ -1,7 +1,9 @@
 """What `buckstop doctor` sees of a mailbox: can we reach it, may we in, and what can its server."""
 
+from pathlib import Path
+
 from channels.email_settings import MailboxSettings
-from channels.imap_oauth import Tokens
+from channels.imap_oauth import tokens_for
 from channels.imap_session import CommandRefused, ImapTrouble, open_session
 
 
@@ -9,10 +11,10 @@ class BadMailbox(Exception):
     """A sentence that says what to do."""
 
 
-async def look_at_mailbox(settings: MailboxSettings) -> str:
+async def look_at_mailbox(settings: MailboxSettings, data: Path | None = None) -> str:
     """What can be said of a mailbox that is well. Raises `BadMailbox`."""
     hasty = settings.model_copy(update={"connect_seconds": 8.0, "command_seconds": 6.0})
-    tokens = Tokens(settings.oauth) if settings.oauth is not None else None
+    tokens = tokens_for(settings, data)
     try:
         async with open_session(hasty, tokens) as session:
             try:

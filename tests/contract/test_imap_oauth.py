@@ -2,16 +2,20 @@
 
 import asyncio
 import base64
+import stat
 from collections.abc import AsyncIterator
+from pathlib import Path
 from urllib.parse import parse_qs
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from pydantic import SecretStr
 
 from channels.email_settings import MailboxSettings, OAuthSettings
-from channels.imap_oauth import NoToken, Tokens
+from channels.imap_oauth import NoToken, Tokens, tokens_for
 from channels.imap_session import SignInRefused, open_session
+from channels.oauth_memory import TokenFile, token_file
 
 
 class Provider:
@@ -20,10 +24,13 @@ class Provider:
     def __init__(self) -> None:
         self.asked: list[dict[str, list[str]]] = []
         self.status, self.answer = 200, dict[str, object]()
+        self.refused: set[str] = set()
 
     async def token(self, request: web.Request) -> web.Response:
         self.asked.append(parse_qs(await request.text()))
         number = len(self.asked)
+        if self.refused & set(self.asked[-1]["refresh_token"]):
+            return web.json_response({"error": "invalid_grant"}, status=400)
         given = {
             "access_token": f"token-{number}",
             "expires_in": 3600,
@@ -63,6 +70,48 @@ async def test_a_token_is_renewed_at_half_of_its_life(
     now = 1801.0
     assert await tokens.token() == "token-2"
     assert [asked["refresh_token"] for asked in one.asked] == [["r-0"], ["r-1"]]
+
+
+async def test_a_new_refresh_token_outlives_a_restart(
+    provider: tuple[Provider, OAuthSettings], tmp_path: Path
+) -> None:
+    one, settings = provider
+    mailbox = MailboxSettings(host="mail.example", username="311@city.example", oauth=settings)
+    for number in (1, 2):
+        tokens = tokens_for(mailbox, tmp_path)
+        assert tokens is not None
+        assert await tokens.token() == f"token-{number}"
+    assert [asked["refresh_token"] for asked in one.asked] == [["r-0"], ["r-1"]]
+    [kept] = (tmp_path / "oauth").iterdir()
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert stat.S_IMODE(kept.parent.stat().st_mode) == 0o700
+    assert "311" not in kept.name
+
+    # Somebody allowed us in anew: what came from the old one counts no more.
+    renewed = settings.model_copy(update={"refresh_token": SecretStr("r-new")})
+    tokens = tokens_for(mailbox.model_copy(update={"oauth": renewed}), tmp_path)
+    assert tokens is not None
+    await tokens.token()
+    assert one.asked[-1]["refresh_token"] == ["r-new"]
+
+    kept.write_text("{broken")
+    assert token_file(tmp_path, mailbox.name, "r-new").read() == "r-new"  # type: ignore[union-attr]
+
+
+async def test_a_kept_token_that_is_refused_gives_way_to_the_settings(
+    provider: tuple[Provider, OAuthSettings], tmp_path: Path
+) -> None:
+    one, settings = provider
+    kept = TokenFile(tmp_path / "kept.json", "r-0")
+    kept.write("r-old")
+    one.refused = {"r-old"}
+    assert await Tokens(settings, keep=kept).token() == "token-2"
+    assert [asked["refresh_token"] for asked in one.asked] == [["r-old"], ["r-0"]]
+    assert kept.read() == "r-2"
+    one.refused = {"r-2", "r-0"}
+    with pytest.raises(NoToken) as refused:
+        await Tokens(settings, keep=kept).token()
+    assert refused.value.lasting
 
 
 @pytest.mark.parametrize(
