@@ -245,6 +245,8 @@ class CaseSummary(Part):
     reporter: Contact = Contact()
     assignee: Person | None = None
     attachments: tuple[FileRef, ...] = ()
+    mail_id: str | None = None
+    """The Message-ID of the mail by which its reporter opened it, without brackets."""
 
 
 class CaseFact(Fact):
@@ -394,6 +396,8 @@ class NoticeQueued(Fact):
     """The notice that was lost on its way and that this one repeats."""
     urgent: bool = False
     """It is about what may be an emergency."""
+    answers: str | None = None
+    """The Message-ID of the recipient's own mail that it answers, without brackets."""
 
 
 class NoticeOutcome(Fact):

@@ -50,6 +50,8 @@ _LONGEST_LINE = 78  # RFC 5322, 2.1.1
 _LONGEST_WORD = 400  # the longest address of ours and more, far below the 998 that a server takes
 _POLICY = _AsWritten(linesep="\r\n")
 _MEDIA_TYPE = re.compile(r"([\w.+-]+)/([\w.+-]+)", re.ASCII)
+# What strangers wrote, so that nothing but an id can come of it.
+_MESSAGE_ID = re.compile(r"[!-;=?-~]{1,200}@[!-;=?-~]{1,100}", re.ASCII)
 _QUOTED, _ESCAPE = re.compile(r'([\\"])'), r"\\\1"
 _HOLDS_ADDRESS = re.compile(r"<?[^\s<>]+@[^\s<>]+>?")
 _NO_ADDRESS = "the address is not an email address"
@@ -350,8 +352,10 @@ def build_message(mail: Mail, envelope: Envelope, files: Sequence[tuple[FileRef,
     if files:
         body = _together("mixed", mail, [body, *(_attachment(file, data) for file, data in files)])
     token = envelope.token(mail.notice_id)
-    # Nobody wrote this Message-ID: it only holds together what is about one case.
+    # Nobody wrote this Message-ID: it only holds together what is about one case. Before it stands
+    # the resident's own mail, so that their mail program shows our answers below it.
     thread = f"<case-{mail.case_id}@{envelope.domain}>" if mail.case_id else ""
+    asked = f"<{mail.answers}>" if _MESSAGE_ID.fullmatch(mail.answers or "") else ""
     receipt = mail.notice == "receipt"
     headers = {
         "From": _named(envelope.from_name, envelope.from_address),
@@ -359,8 +363,8 @@ def build_message(mail: Mail, envelope: Envelope, files: Sequence[tuple[FileRef,
         "Subject": _encoded(_shown(mail.subject)),
         "Date": format_datetime(mail.written_at),
         "Message-ID": f"<{token or mail.notice_id}@{envelope.domain}>",
-        "In-Reply-To": thread,
-        "References": thread,
+        "In-Reply-To": asked or thread,
+        "References": f"{asked} {thread}".strip(),
         "Reply-To": envelope.signed(token) if token else envelope.reply_to,
         # RFC 3834, and what Exchange listens to: nobody's holiday notice comes back.
         "Auto-Submitted": "auto-replied" if receipt else "auto-generated",

@@ -197,6 +197,7 @@ class Renderer:
             html=self._fill(f"{which}/email.html", values),
             attachments=attached,
             urgent=case.emergency,
+            answers=case.mail_id if _is_reporter(case, to.recipient) else None,
         )
 
     def _text_message(
@@ -315,6 +316,10 @@ class Renderer:
             query = quote(f"{address}, {self._city.name}, {self._city.state}", safe="")
             return address, self._links.search_link.format(query=query)
         return "", ""
+
+
+def _is_reporter(case: CaseSummary, recipient: str) -> bool:
+    return recipient.strip().lower() == (case.reporter.email or "").strip().lower()
 
 
 def quoted(words: str) -> _Quote:

@@ -28,6 +28,8 @@ class Mail:
     notice: str = ""
     """Which notice, as `receipt`."""
     case_id: UUID | None = None
+    answers: str | None = None
+    """The Message-ID of the recipient's own mail that it answers."""
 
 
 @dataclass(frozen=True)

@@ -383,4 +383,5 @@ def _mail(notice: NoticeQueued) -> Mail:
         written_at=notice.occurred_at,
         notice=notice.notice,
         case_id=notice.case_id,
+        answers=notice.answers,
     )

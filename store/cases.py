@@ -78,6 +78,8 @@ class Case:
     """Whether the resident was asked where it is."""
     goes_on_from: UUID | None = None
     """The closed case that this one goes on from."""
+    mail_id: str | None = None
+    """The Message-ID of the mail by which its reporter opened it."""
 
 
 # What an account says of a person is newer than what the router said when it chose them.
@@ -113,7 +115,8 @@ SELECT_CASE = """
                FROM files f
                WHERE f.case_id = c.id AND f.note_id IS NULL
            ) AS attachments,
-           (SELECT l.original FROM complaints l WHERE l.id = c.id) AS original
+           (SELECT l.original FROM complaints l WHERE l.id = c.id) AS original,
+           (SELECT m.message_id FROM mail_ids m WHERE m.case_id = c.id AND m.opened) AS mail_id
     FROM cases c
     LEFT JOIN accounts a ON a.login = c.assignee
 """
@@ -588,6 +591,7 @@ def summary(case: Case) -> CaseSummary:
         reporter=case.reporter,
         assignee=person,
         attachments=case.attachments,
+        mail_id=case.mail_id,
     )
 
 
@@ -690,4 +694,5 @@ def _case(row: asyncpg.Record) -> Case:
         original=None if row["original"] is None else FileRef.model_validate(row["original"]),
         place_asked=row["place_asked"],
         goes_on_from=row["goes_on_from"],
+        mail_id=row["mail_id"],
     )

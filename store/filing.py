@@ -139,10 +139,10 @@ async def open_cases(
 GO_ON = "UPDATE cases SET goes_on_from = $2 WHERE id = ANY ($1::uuid[])"
 
 REMEMBER_MAIL = """
-    INSERT INTO mail_ids (message_id, case_id)
-    SELECT message_id, case_id
-    FROM unnest($1::text[], $2::uuid[]) AS mail (message_id, case_id)
-    ON CONFLICT (message_id) DO NOTHING
+    INSERT INTO mail_ids (message_id, case_id, opened)
+    SELECT message_id, case_id, opened
+    FROM unnest($1::text[], $2::uuid[], $3::boolean[]) AS mail (message_id, case_id, opened)
+    ON CONFLICT DO NOTHING
 """
 
 
@@ -151,12 +151,23 @@ async def remember_mail(
 ) -> None:
     """That these mails, each with its case, can be named by later ones; the first case stands."""
     mails = {
-        clean(one.follows.message_id): case_id
+        clean(one.follows.message_id): (
+            case_id,
+            case_id == one.message_id and _reporters_mail(one) is not None,
+        )
         for one, case_id in reversed(filed)
         if one.follows is not None and one.follows.message_id
     }
     if mails:
-        await conn.execute(REMEMBER_MAIL, list(mails), list(mails.values()))
+        case_ids, opened = zip(*mails.values(), strict=True)
+        await conn.execute(REMEMBER_MAIL, list(mails), list(case_ids), list(opened))
+
+
+def _reporters_mail(complaint: ComplaintReceived) -> str | None:
+    """The Message-ID of the reporter's own mail; not of a colleague's who passed it on."""
+    if complaint.channel != "email" or complaint.entered_by or complaint.follows is None:
+        return None
+    return complaint.follows.message_id
 
 
 async def _wants_answer(
@@ -272,6 +283,7 @@ def _case_opened(
             lon=lon,
             reporter=reporter,
             attachments=complaint.attachments,
+            mail_id=_reporters_mail(complaint),
         ),
     )
 

@@ -10,6 +10,12 @@ ALTER TABLE cases
 CREATE INDEX cases_to_thank_for ON cases (place_told_at)
     WHERE place_told_at IS NOT NULL AND place_thanked_at IS NULL;
 
+ALTER TABLE mail_ids
+    -- The mail by which its reporter opened the case: our answers name it.
+    ADD opened boolean NOT NULL DEFAULT false;
+
+CREATE UNIQUE INDEX mail_ids_opened ON mail_ids (case_id) WHERE opened;
+
 ALTER TABLE complaints
     -- Who looked at a message in quarantine and left it there, and why: then it counts as ignored.
     ADD left_by text,
@@ -47,6 +53,8 @@ CREATE INDEX text_spending_of_number ON text_spending (number, at);
 DROP TABLE text_spending;
 DROP INDEX deliveries_held_back;
 
+DROP INDEX mail_ids_opened;
+ALTER TABLE mail_ids DROP opened;
 DROP INDEX complaints_set_aside;
 ALTER TABLE complaints DROP left_by, DROP left_why;
 ALTER TABLE cases DROP place_told_at, DROP place_thanked_at;

@@ -206,6 +206,20 @@ async def test_mails_about_one_case_lie_together() -> None:
         assert got["In-Reply-To"] == f"<case-{case_id}@city.example.org>"
 
 
+async def test_our_answer_stands_below_the_residents_own_mail() -> None:
+    server = Server()
+    case_id = uuid4()
+    asked = ("one@resident.example", "<evil@x>\r\nBcc: a@b", "no id", "x" * 400 + "@y", None)
+    async with post_office(server, connections=1) as sender:
+        await sender.send([mail(case_id=case_id, answers=one) for one in asked])
+    thread = f"<case-{case_id}@city.example.org>"
+    got = [(one["In-Reply-To"], one["References"], one["Bcc"]) for one in server.mails]
+    assert got == [
+        ("<one@resident.example>", f"<one@resident.example> {thread}", None),
+        *[(thread, thread, None)] * 4,
+    ]
+
+
 async def test_a_mail_says_that_a_machine_wrote_it_and_which() -> None:
     server = Server()
     async with post_office(server, connections=1) as sender:

@@ -10,6 +10,7 @@ import pytest
 
 from bus.contracts import (
     CaseAmended,
+    CaseClosed,
     CaseFollowed,
     CaseIncomplete,
     CaseLocated,
@@ -239,6 +240,31 @@ async def test_a_reply_to_ones_own_mail_finds_its_case(pool: asyncpg.Pool) -> No
     await file(pool, first)
     await file(pool, second, third)
     assert [note.text for note in await notes_of(pool, first)] == ["It is deeper now."] * 2
+
+
+async def test_what_we_write_to_a_resident_names_their_first_mail(pool: asyncpg.Pool) -> None:
+    first = mail(1, "A tree fell")
+    await file(pool, first, routed(first), mail(2, message_ids=("mail-1@resident.example",)))
+    await close(pool, first)
+    async with pool.acquire() as conn:
+        await put_staff(conn)
+    passed_on = forward(3, ANA)
+    await file(pool, passed_on)
+    [opened, by_colleague] = await told_of(pool, CaseOpened)
+    [closed] = await told_of(pool, CaseClosed)
+    assert opened.case.mail_id == closed.case.mail_id == "mail-1@resident.example"
+    assert by_colleague.case.mail_id is None, "Ana never saw that mail"
+    # Yet what follows the colleague's mail, or the resident's second one, finds its case.
+    await file(
+        pool,
+        mail(4, "And a wire.", message_ids=("mail-3@resident.example",)),
+        mail(5, "And a car.", message_ids=("mail-2@resident.example",)),
+    )
+    assert [note.text for note in await notes_of(pool, passed_on)] == ["And a wire."]
+    assert [note.text for note in await notes_of(pool, first)] == [
+        "It is deeper now.",
+        "And a car.",
+    ]
 
 
 async def test_who_saw_a_reporters_mail_cannot_write_in_their_name(pool: asyncpg.Pool) -> None:

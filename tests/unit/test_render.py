@@ -460,6 +460,16 @@ def test_a_text_is_short_whatever_it_is_about(
         assert LINKS.case(case.case_id) in text.split()
 
 
+def test_only_the_resident_is_answered_below_their_own_mail(renderer: Renderer) -> None:
+    case = FULL.model_copy(update={"mail_id": "one@resident.example"})
+    fact = CaseOpened(message_id=uuid4(), occurred_at=NOON, case=case)
+    told = {
+        to: renderer.write(fact, Notice("receipt", "email", to, None, "en"), now=NOON).answers
+        for to in ("Maria@example.org", "sam@city.example.org")
+    }
+    assert told == {"Maria@example.org": "one@resident.example", "sam@city.example.org": None}
+
+
 @pytest.mark.parametrize("language", ["en", "es"])
 @pytest.mark.parametrize("notice", TEXTS)
 def test_the_words_of_our_texts_cost_one_unit_a_letter(
