@@ -41,6 +41,8 @@ log = structlog.stdlib.get_logger()
 MOST_TRIES = 3
 SIGN_IN_AGAIN = 300.0
 """Seconds; asking more often would lock the account."""
+GIVE_UP_AFTER = 3600.0
+"""Seconds: a mail that cannot be fetched for so long is at fault itself, and no bad line."""
 TELL_AGAIN = 300.0
 """Seconds after which a mail that the ledger still does not know is told again."""
 BYTES_IN_HAND = 48_000_000
@@ -157,6 +159,8 @@ class Mailbox:
         self.name = settings.name
         self._watch = watch
         self._tokens = tokens_for(settings, around.data)
+        self.stumbles: dict[tuple[str, str, int], tuple[int, float]] = {}
+        """What could not be fetched, by mailbox, folder and UID: how often, and since when."""
         self._elsewhere: dict[str, int] = {}
         """The UIDVALIDITY of the folders to which mail was moved."""
 
@@ -250,6 +254,8 @@ class Pipeline:
         self.known: dict[int, _Known] = {}
         self.in_hand: dict[int, int] = {}
         """Bytes by UID."""
+        self.told: dict[int, UUID] = {}
+        """What was told and not put away yet, by UID."""
         self.brought_in = 0
         self._mailbox = mailbox
         self._memory = mailbox.memory
@@ -316,8 +322,15 @@ class Pipeline:
     def say(self, uid: int, understood: Understood) -> None:
         self._understood.put_nowait((uid, understood))
 
+    async def stumble(self, uid: int) -> None:
+        """It could not be fetched; whether that is its own fault, only time tells."""
+        now = asyncio.get_running_loop().time()
+        times, since = self._mailbox.stumbles.get((*self._where, uid), (0, now))
+        self._mailbox.stumbles[*self._where, uid] = (times + 1, since)
+        await self.excuse([uid])
+
     def drop(self, uid: int) -> None:
-        """It is gone, or its trouble is its own."""
+        """It is out of our hands."""
         self.in_hand.pop(uid, None)
         self._moved_on.set()
 
@@ -374,6 +387,7 @@ class Pipeline:
         now = asyncio.get_running_loop().time()
         for uid, complaint in mails.items():
             self.known[uid] = _Known(complaint=complaint, told_at=now)
+            self.told[uid] = complaint
             self.drop(uid)
 
 
@@ -389,12 +403,15 @@ class Folder:
         self._where = (mailbox.name, pipeline.folder)
         self._validity = -1
         self._known = pipeline.known
+        self._told = pipeline.told
+        self._done = 0
+        """Up to this UID everything is in the books and stays where it lies."""
 
     async def look(self, stop: asyncio.Event) -> int:
         """Fetch what is new and put away what is in the books; how many wait."""
         self._pipeline.look_for_trouble()
         new = self._new(await self._list())
-        fresh = [uid for uid in new if self._known[uid].tries == 0]
+        fresh = [uid for uid in new if self._troubles(uid) == 0]
         suspects = new[len(fresh) :]
         for start in range(0, len(fresh), AT_ONCE):
             if stop.is_set():
@@ -404,11 +421,13 @@ class Folder:
         if suspects and not any(self._known[uid].tries > 1 for uid in self._pipeline.in_hand):
             # One at a time: a mail that harms us harms nobody beside it.
             await self._fetch_all(suspects[:1], stop)
-        return await self._put_away()
+        await self._put_away()
+        await self._advance()
+        return sum(not one.settled for one in self._known.values())
 
     async def review(self) -> int:
         """Tell what lies here and is not in the ledger; how many mails lie here."""
-        uids = await self._list()
+        uids = await self._list(whole=True)
         told = {one.complaint for one in self._known.values() if one.complaint}
         ends = await self._mailbox.ledger(sorted(told)) if told else {}
         for known in self._known.values():
@@ -420,8 +439,11 @@ class Folder:
         await self._pipeline.finished()
         return len(uids)
 
-    async def _list(self) -> list[int]:
-        """What lies here, oldest first; what is remembered of it is at hand."""
+    async def _list(self, *, whole: bool = False) -> list[int]:
+        """
+        What lies here, oldest first, and what is remembered of it is at hand. Unless `whole`, mail
+        that was put into the books before and stays here is left out, however much there is.
+        """
         selected = await self._session.select(self._where[1])
         if selected.validity != self._validity:
             before = await self._memory.enter(*self._where, selected.validity)
@@ -436,11 +458,21 @@ class Folder:
             if self._validity not in (-1, selected.validity):
                 # What is in hand has UIDs that mean nothing any more.
                 raise ImapTrouble("UIDVALIDITY changed")
+            if before != selected.validity:
+                self._mailbox.stumbles = {
+                    key: value
+                    for key, value in self._mailbox.stumbles.items()
+                    if key[:2] != self._where
+                }
             self._validity = selected.validity
             now = asyncio.get_running_loop().time()
-            for uid, one in (await self._memory.recall(*self._where)).items():
+            self._done = 0 if whole else await self._memory.done_up_to(*self._where)
+            recalled = await self._memory.recall(*self._where, after=self._done)
+            for uid, one in recalled.items():
                 self._known[uid] = _Known(one.tries, one.complaint, one.settled, now)
-        uids = await self._session.uids()
+                if one.complaint and not one.settled:
+                    self._told[uid] = one.complaint
+        uids = await self._session.uids(after=self._done)
         if gone := sorted(set(self._known) - set(uids) - set(self._pipeline.in_hand)):
             await self._forget(gone)
         return uids
@@ -454,6 +486,7 @@ class Folder:
                 # The books ought to have it by now: nothing is lost by telling it again.
                 log.warning("told again", mailbox=self._mailbox.name, id=str(one.complaint))
                 one.complaint = None
+                self._told.pop(uid, None)
         new = [
             uid
             for uid in uids
@@ -461,12 +494,32 @@ class Folder:
             and not self._known[uid].settled
             and uid not in self._pipeline.in_hand
         ]
-        return sorted(new, key=lambda uid: (self._known[uid].tries, uid))
+        return sorted(new, key=lambda uid: (self._troubles(uid), uid))
+
+    def _troubles(self, uid: int) -> int:
+        """How often it came to no end, in our hands or on its way to us."""
+        times, _since = self._mailbox.stumbles.get((*self._where, uid), (0, 0.0))
+        return self._known[uid].tries + times
 
     async def _forget(self, uids: Sequence[int]) -> None:
         await self._memory.forget(*self._where, uids)
         for uid in uids:
             self._known.pop(uid, None)
+            self._told.pop(uid, None)
+            self._mailbox.stumbles.pop((*self._where, uid), None)
+
+    async def _advance(self) -> None:
+        """Leave what stays here out of the next looks."""
+        staying = [uid for uid, one in self._known.items() if one.settled]
+        if not staying:
+            return
+        waiting = [uid for uid, one in self._known.items() if not one.settled]
+        up_to = min(waiting) - 1 if waiting else max(staying)
+        if done := [uid for uid in staying if uid <= up_to]:
+            self._done = max(done)
+            await self._memory.advance(*self._where, self._done)
+            for uid in done:
+                del self._known[uid]
 
     # ── fetching ────────────────────────────────────────────────────────────────────────────────
 
@@ -484,7 +537,7 @@ class Folder:
             try:
                 await self._fetch(uid, sizes[uid])
             except (ImapTrouble, CommandRefused):
-                pipeline.drop(uid)  # perhaps it is this mail: the try counts
+                await pipeline.stumble(uid)  # perhaps it is this mail
                 raise
 
     async def _fetch(self, uid: int, size: int) -> None:
@@ -495,9 +548,11 @@ class Folder:
             reason = f"it has {size // 1_000_000} MB, more than {most}"
             self._pipeline.say(uid, await intake.quarantined(head, reason))
             return
-        if tries > MOST_TRIES + 1:
-            # Even to fetch it once more led nowhere.
-            reason = f"it could not be fetched in {MOST_TRIES} tries"
+        stumbled, since = self._mailbox.stumbles.get((*self._where, uid), (0, 0.0))
+        late = asyncio.get_running_loop().time() - GIVE_UP_AFTER
+        if tries > MOST_TRIES + 1 or (stumbled >= MOST_TRIES and since < late):
+            # Even to fetch it once more led nowhere, and the server is well enough to be asked.
+            reason = f"it could not be fetched in {max(stumbled, MOST_TRIES)} tries"
             known_as = f"{self._where} {self._validity} {uid}"
             self._pipeline.say(uid, await intake.quarantined(None, reason, known_as=known_as))
             return
@@ -513,16 +568,12 @@ class Folder:
 
     # ── putting away ────────────────────────────────────────────────────────────────────────────
 
-    async def _put_away(self) -> int:
-        """Mail whose end the ledger knows leaves the folder; how many wait."""
-        told = {
-            uid: one.complaint
-            for uid, one in self._known.items()
-            if one.complaint is not None and not one.settled
-        }
-        ends = await self._mailbox.ledger(sorted(set(told.values()))) if told else {}
+    async def _put_away(self) -> None:
+        """Mail whose end the ledger knows leaves the folder, or is settled where it stays."""
+        told = sorted(self._told.items())
+        ends = await self._mailbox.ledger(sorted(set(self._told.values()))) if told else {}
         good, bad = list[int](), list[int]()
-        for uid, complaint in sorted(told.items()):
+        for uid, complaint in told:
             end = ends.get(complaint)
             if end is None or end.state == "received":
                 continue
@@ -535,10 +586,13 @@ class Folder:
             await self._move(good, self._settings.processed)
             await self._move(bad, self._settings.quarantine)
         elif done := good + bad:
-            await self._memory.settle(*self._where, done)
-            for uid in done:
-                self._known[uid].settled = True
-        return sum(not one.settled for one in self._known.values())
+            await self._settle(done)
+
+    async def _settle(self, uids: Sequence[int]) -> None:
+        await self._memory.settle(*self._where, uids)
+        for uid in uids:
+            self._known[uid].settled = True
+            self._told.pop(uid, None)
 
     async def _move(self, uids: Sequence[int], to: str) -> None:
         if not uids:
@@ -551,5 +605,5 @@ class Folder:
             if (complaint := complaints.get(before)) is not None
         }
         await self._mailbox.moved_to(to, moved.validity, now_known)
-        await self._forget(uids)
+        await (self._settle(uids) if moved.stay else self._forget(uids))
         log.info("mail put away", mailbox=self._mailbox.name, folder=to, mails=len(uids))

@@ -67,6 +67,8 @@ class Moved:
     validity: int = 0
     uids: dict[int, int] = field(default_factory=dict)
     """The new UID of each old one."""
+    stay: bool = False
+    """They lie here still, marked as deleted."""
 
 
 class _Protocol(lib.IMAP4ClientProtocol):  # type: ignore[misc]  # it has no types
@@ -312,11 +314,22 @@ class ImapSession:
 
     # ── mails ───────────────────────────────────────────────────────────────────────────────────
 
-    async def uids(self) -> list[int]:
-        """Everything in the open folder, oldest first."""
-        answer = await self._ok(self._command("SEARCH", "ALL", prefix="UID"))
+    async def uids(self, *, after: int = 0) -> list[int]:
+        """What lies in the open folder with a UID greater than `after`, oldest first."""
+        which = f"UID {after + 1}:*" if after else "ALL"
+        answer = await self._ok(self._command("SEARCH", which, prefix="UID"))
         found = {int(word) for line in answer.lines[:-1] for word in bytes(line).split()}
-        return sorted(found)
+        # `*` is the last mail, also where its UID is smaller than the other end.
+        return sorted(uid for uid in found if uid > after)
+
+    async def deleted(self, uids: Sequence[int]) -> set[int]:
+        """Which of these are marked as deleted."""
+        marked: set[int] = set()
+        for some in _portions(uids):
+            which = f"UID {_set(some)} DELETED"
+            answer = await self._ok(self._command("SEARCH", which, prefix="UID"))
+            marked |= {int(word) for line in answer.lines[:-1] for word in bytes(line).split()}
+        return marked
 
     async def sizes(self, uids: Sequence[int]) -> dict[int, int]:
         """How many bytes each has; what is gone is left out."""
@@ -344,8 +357,16 @@ class ImapSession:
         return None
 
     async def move(self, uids: Sequence[int], folder: str) -> Moved:
-        """They lie in `folder` and no longer here; what was gone before is passed over."""
+        """
+        They lie in `folder` and no longer here; what was gone before is passed over. A server that
+        can neither move nor expunge single mails leaves them here, marked as deleted.
+        """
         validity, now = 0, dict[int, int]()
+        stay = not (self.can("MOVE") or self.can("UIDPLUS"))
+        if stay:
+            # Copied before we died and could write it down; or somebody else wants it gone.
+            done = await self.deleted(uids)
+            uids = [uid for uid in uids if uid not in done]
         for some in _portions(uids):
             which, to = _set(some), _folder(folder)
             if self.can("MOVE"):
@@ -360,7 +381,7 @@ class ImapSession:
                 if told := _COPYUID.search(bytes(line)):
                     validity = int(told[1])
                     now |= dict(zip(_numbers(told[2]), _numbers(told[3]), strict=False))
-        return Moved(validity, now)
+        return Moved(validity, now, stay=stay)
 
     async def wait_for_news(self, seconds: float, stop: asyncio.Event) -> None:
         """

@@ -33,8 +33,16 @@ class MailboxMemory(Protocol):
         now, and everything about the folder is forgotten.
         """
 
-    async def recall(self, mailbox: str, folder: str) -> Mapping[int, Remembered]:
-        """By UID."""
+    async def done_up_to(self, mailbox: str, folder: str) -> int:
+        """Every mail up to this UID is in the books and stays where it lies, or is gone."""
+
+    async def advance(self, mailbox: str, folder: str, up_to: int) -> None:
+        """From now on that is so up to this UID."""
+
+    async def recall(
+        self, mailbox: str, folder: str, *, after: int = 0
+    ) -> Mapping[int, Remembered]:
+        """By UID, those that are greater than `after`."""
 
     async def begin(self, mailbox: str, folder: str, uids: Sequence[int]) -> None:
         """They are about to be tried once more."""

@@ -33,7 +33,20 @@ KNOWN = """
 ENTER = """
     INSERT INTO mailbox_folders (mailbox, folder, uidvalidity)
     VALUES ($1, $2, $3)
-    ON CONFLICT (mailbox, folder) DO UPDATE SET uidvalidity = EXCLUDED.uidvalidity
+    ON CONFLICT (mailbox, folder) DO UPDATE
+    SET uidvalidity = EXCLUDED.uidvalidity, done_up_to = 0
+"""
+
+DONE = """
+    SELECT done_up_to
+    FROM mailbox_folders
+    WHERE mailbox = $1 AND folder = $2
+"""
+
+ADVANCE = """
+    UPDATE mailbox_folders
+    SET done_up_to = greatest(done_up_to, $3)
+    WHERE mailbox = $1 AND folder = $2
 """
 
 FORGET_ALL = """
@@ -44,7 +57,7 @@ FORGET_ALL = """
 RECALL = """
     SELECT uid, tries, complaint_id, settled
     FROM mailbox_mails
-    WHERE mailbox = $1 AND folder = $2
+    WHERE mailbox = $1 AND folder = $2 AND uid > $3
 """
 
 BEGIN = """
@@ -99,10 +112,22 @@ class MailboxMemory:
                 await conn.execute(ENTER, mailbox, folder, validity)
         return before
 
-    async def recall(self, mailbox: str, folder: str) -> Mapping[int, Remembered]:
-        """By UID."""
+    async def done_up_to(self, mailbox: str, folder: str) -> int:
+        """Every mail up to this UID is in the books and stays where it lies, or is gone."""
         async with self._connection() as conn:
-            rows = await conn.fetch(RECALL, mailbox, folder)
+            return await conn.fetchval(DONE, mailbox, folder) or 0
+
+    async def advance(self, mailbox: str, folder: str, up_to: int) -> None:
+        """From now on that is so up to this UID."""
+        async with self._connection() as conn:
+            await conn.execute(ADVANCE, mailbox, folder, up_to)
+
+    async def recall(
+        self, mailbox: str, folder: str, *, after: int = 0
+    ) -> Mapping[int, Remembered]:
+        """By UID, those that are greater than `after`."""
+        async with self._connection() as conn:
+            rows = await conn.fetch(RECALL, mailbox, folder, after)
         return {
             row["uid"]: Remembered(row["tries"], row["complaint_id"], row["settled"])
             for row in rows

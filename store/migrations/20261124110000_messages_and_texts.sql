@@ -10,6 +10,10 @@ ALTER TABLE cases
 CREATE INDEX cases_to_thank_for ON cases (place_told_at)
     WHERE place_told_at IS NOT NULL AND place_thanked_at IS NULL;
 
+ALTER TABLE mailbox_folders
+    -- Every mail up to this UID is in the books and stays where it lies, or is gone.
+    ADD done_up_to bigint NOT NULL DEFAULT 0 CHECK (done_up_to >= 0);
+
 ALTER TABLE mail_ids
     -- The mail by which its reporter opened the case: our answers name it.
     ADD opened boolean NOT NULL DEFAULT false;
@@ -53,6 +57,7 @@ CREATE INDEX text_spending_of_number ON text_spending (number, at);
 DROP TABLE text_spending;
 DROP INDEX deliveries_held_back;
 
+ALTER TABLE mailbox_folders DROP done_up_to;
 DROP INDEX mail_ids_opened;
 ALTER TABLE mail_ids DROP opened;
 DROP INDEX complaints_set_aside;

@@ -41,6 +41,7 @@ from tests.support.imap import (
     proxy_before,
     settings_of,
 )
+from tests.support.imap_script import crowded
 from tests.support.letters import bounce, mail
 from tests.support.mailroom import SECRET, Mailroom, until
 from tests.unit.test_photos import SQUARE, encoded, exif, picture
@@ -406,6 +407,81 @@ async def test_a_server_that_goes_away_in_between_loses_nothing(
     assert len(set(await room.texts())) == 30
 
 
+async def test_a_server_that_says_one_byte_a_second_holds_nobody_up_and_loses_nothing(
+    server: MailServer, proxy: Proxy, room: Mailroom, tmp_path: Path
+) -> None:
+    (tmp_path / "other").mkdir()
+    other = Pymap(tmp_path / "other")
+    other.start()
+    slow = settings_of(server, proxy.port, fetch_seconds=0.4)
+    cut_short = 0
+
+    def slow_down(line: bytes) -> None:
+        nonlocal cut_short
+        if b"BODY.PEEK" in line:
+            cut_short += 1
+            proxy.drips = 1.0
+
+    def hurry(data: bytes) -> None:
+        if data.startswith(b"* OK"):
+            proxy.drips = 0.0  # a fresh connection is well until it is asked for the mail
+
+    proxy.heard, proxy.answered = slow_down, hurry
+    try:
+        await put(server, mail("From a slow server."))
+        async with room.watching(slow, settings_of(other)) as channel:
+            # More often than a mail may be tried that harms whoever reads it.
+            await until(lambda: _is_so(lambda: cut_short > email_imap.MOST_TRIES + 1), within=30)
+            assert "did not answer" in channel.state()[0].trouble
+            began = time.monotonic()
+            await put(other, mail("From a good server."))
+            await until(lambda: _is_filed(room, "From a good server."), within=5)
+            assert time.monotonic() - began < 5
+            proxy.heard, proxy.drips = lambda line: None, 0.0
+            await until(lambda: _is_filed(room, "From a slow server."), within=10)
+            await lies(server, INBOX=0, Processed=1)
+    finally:
+        other.stop()
+    assert (await room.books()).quarantined == 0
+
+
+async def test_a_mail_that_can_never_be_fetched_keeps_no_other_and_is_quarantined(
+    server: MailServer, proxy: Proxy, room: Mailroom, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(email_imap, "GIVE_UP_AFTER", 0.5)
+    await put(server, mail("Nobody can have me."), *(mail(f"Number {one}") for one in range(3)))
+    first = f"FETCH {await asyncio.to_thread(_first_uid, server)} ".encode()
+    proxy.heard = lambda line: proxy.cut() if first in line and b"BODY" in line else None
+
+    async with room.watching(settings_of(server, proxy.port)):
+        await until(lambda: _is_filed(room, "Number 2"), within=5)
+        await lies(server, INBOX=0, Processed=3, Quarantine=1)
+
+    [(state, reason)] = await room.reasons()
+    assert (state, reason.startswith("it could not be fetched in")) == ("quarantined", True)
+
+
+async def test_a_server_that_cannot_move_piles_no_copies_up(
+    server: MailServer, proxy: Proxy, room: Mailroom
+) -> None:
+    proxy.hides = (b" MOVE", b" UIDPLUS")
+    settings = settings_of(server, proxy.port)
+    await put(server, mail("One"), mail("Two"))
+    with program(server) as client:  # somebody deleted it already
+        client.select()
+        client.store("2", "+FLAGS", r"(\Deleted)")
+    for _ in range(2):
+        async with room.watching(settings) as channel:
+            await room.settled(2)
+            await until(_nothing_waits(channel))
+            for _ in range(3):
+                looked = now(channel).looked_at
+                await until(lambda before=looked: _is_so(lambda: now(channel).looked_at != before))
+    await lies(server, INBOX=2, Processed=1)
+    assert all("Deleted" in flags for flags in flags_in(server))
+    assert (await room.books()).received == 2
+
+
 async def test_another_uidvalidity_means_looking_again(server: MailServer, room: Mailroom) -> None:
     settings = settings_of(server, keep_in_inbox=True)
     await put(server, mail("One"), mail("Two"))
@@ -440,6 +516,38 @@ async def test_kept_mail_is_not_fetched_again(
 
     assert not [line for line in asked if b"BODY" in line]
     assert await asyncio.to_thread(count_in, server) == 2
+
+
+async def test_a_hundred_thousand_kept_mails_are_not_walked_through_at_each_look(
+    room: Mailroom,
+) -> None:
+    old = 100_000
+    async with crowded(old) as server:
+        settings = settings_of(server, keep_in_inbox=True, poll_every=0.2)
+        await room.pool.execute(
+            "INSERT INTO mailbox_folders (mailbox, folder, uidvalidity) VALUES ($1, 'INBOX', 7)",
+            settings.name,
+        )
+        await room.pool.execute(
+            """
+            INSERT INTO mailbox_mails (mailbox, folder, uid, complaint_id, settled)
+            SELECT $1, 'INBOX', uid, gen_random_uuid(), true
+            FROM generate_series(1, $2::int) AS uid
+            """,
+            settings.name,
+            old,
+        )
+        for number in (1, 2):
+            server.asked.clear()
+            async with room.watching(settings) as channel:
+                await until(_nothing_waits(channel))
+                server.deliver(mail(f"Number {number}"))
+                assert (await room.settled(number)).filed == number
+                await until(_nothing_waits(channel))
+                last = f"UID SEARCH UID {old + number + 1}:*"
+                await until(lambda words=last: _is_so(lambda: server.asked.count(words) > 2))
+            # Once from the beginning, for what an older Buckstop remembered; then never again.
+            assert server.asked.count("UID SEARCH ALL") == (number == 1)
 
 
 async def test_a_wrong_password_is_told_in_words(server: MailServer, room: Mailroom) -> None:
@@ -657,6 +765,17 @@ def _is_well(channel: EmailChannel) -> Look:
         return not now(channel).trouble
 
     return look
+
+
+async def _is_so(look: Callable[[], bool]) -> bool:
+    return look()
+
+
+def _first_uid(server: MailServer) -> int:
+    with program(server) as client:
+        client.select()
+        _, (line,) = client.fetch("1", "(UID)")
+    return int(line.split()[2].rstrip(b")"))
 
 
 async def _is_filed(room: Mailroom, words: str) -> bool:

@@ -37,6 +37,24 @@ async def test_what_was_told_and_settled_stays_known(pool: asyncpg.Pool) -> None
     assert await memory.recall(*BOX) == {}
 
 
+async def test_what_is_done_is_left_out_until_the_uids_mean_something_else(
+    pool: asyncpg.Pool,
+) -> None:
+    memory = MailboxMemory(pool)
+    await memory.enter(*BOX, 5)
+    assert await memory.done_up_to(*BOX) == 0
+    await memory.told(*BOX, {1: ONE, 2: ONE, 3: ONE})
+    await memory.settle(*BOX, [1, 2])
+    await memory.advance(*BOX, 2)
+    await memory.advance(*BOX, 1)  # told late, it takes nothing back
+
+    assert await memory.done_up_to(*BOX) == 2
+    assert list(await memory.recall(*BOX, after=2)) == [3]
+    assert sorted(await memory.recall(*BOX)) == [1, 2, 3]
+    await memory.enter(*BOX, 6)
+    assert await memory.done_up_to(*BOX) == 0
+
+
 async def test_another_uidvalidity_forgets_that_folder_alone(pool: asyncpg.Pool) -> None:
     memory = MailboxMemory(pool)
     for folder in ("INBOX", "Processed"):

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sysconfig
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +50,7 @@ class Address:
     port: int
 
 
-def settings_of(server: MailServer, port: int = 0, **other: Any) -> MailboxSettings:
+def settings_of(server: HasPort, port: int = 0, **other: Any) -> MailboxSettings:
     """Settings under which a test need not wait."""
     values: dict[str, Any] = {
         "host": "127.0.0.1",
@@ -291,6 +291,10 @@ class Proxy:
         """Nothing passes, and nobody is told: a half-open connection."""
         self.idle_lies = False
         """What happens during IDLE is not told."""
+        self.drips = 0.0
+        """Seconds that each byte of the server takes."""
+        self.hides: Sequence[bytes] = ()
+        """Words that the server seems not to say: what it is able to."""
         self.connections = 0
         self._to_port = to_port
         self._writers: set[asyncio.StreamWriter] = set()
@@ -345,13 +349,24 @@ class Proxy:
                 if self.silent:
                     continue
                 if says(data):
-                    writer.write(data)
-                    await writer.drain()
+                    for word in self.hides:
+                        data = data.replace(word, b"")
+                    await self._hand_on(data, writer)
         except (ConnectionError, OSError):
             pass
         finally:
             if not self.silent:
                 writer.transport.abort()
+
+    async def _hand_on(self, data: bytes, writer: asyncio.StreamWriter) -> None:
+        if writer not in self._to_clients or not self.drips:
+            writer.write(data)
+            await writer.drain()
+            return
+        for number in range(len(data)):
+            writer.write(data[number : number + 1])
+            await writer.drain()
+            await asyncio.sleep(self.drips)
 
     def _client_says(self, data: bytes) -> bool:
         for line in data.split(b"\r\n"):
