@@ -154,6 +154,8 @@ class ComplaintReceived(Fact):
     The sign-in name of the staff member who looked at it after it had been set aside, and found
     that it is a report.
     """
+    emergency: bool = False
+    """Whether its words sound like danger: then its first answer says whom to call."""
 
 
 class MessageSetAside(Fact):
@@ -195,6 +197,37 @@ class Alternative(Part):
     confidence: float
 
 
+class RuleTried(Part):
+    """One of the city's rules, and why it decided or not."""
+
+    rule: str
+    """Its name."""
+    outcome: str
+    """
+    `fits`; `differs`; `unknown`: nobody can tell yet, as no place is known; `broken`: it cannot
+    run, and the catch-all takes the complaint.
+    """
+    condition: str = ""
+    """The one that decided: `district`, `time`, …; empty: all of them held."""
+    asks: str = ""
+    """What the rule asks for there."""
+    found: str = ""
+    """What there was instead; of a broken one, what is wrong."""
+
+
+class Team(Part):
+    """People who share the load."""
+
+    people: tuple[str, ...]
+    """Sign-in names."""
+    why: str
+    """What is said of whoever takes it, as `works District 1`."""
+    named: bool = False
+    """Whether the rule that decided names them."""
+    even_away: bool = False
+    """Whether an absence does not count, since nobody else is left."""
+
+
 class ComplaintRouted(Fact):
     """Where a complaint belongs. No department and no district are real answers: triage."""
 
@@ -216,11 +249,25 @@ class ComplaintRouted(Fact):
     district: str | None = None
     department: str | None = None
     assignee: Person | None = None
+    """Who would take it if all had as much to do."""
     emergency: bool = False
     reasons: tuple[str, ...] = ()
     """Why, in plain words, in the order in which it was decided."""
     model: str = ""
     """The classifier's version."""
+    teams: tuple[Team, ...] = ()
+    """
+    In order of preference: the store gives it to the first in which somebody is there, and in it
+    to who has least to do. Empty: to `assignee`.
+    """
+    rule: str | None = None
+    """The city's rule that decided; None: the type's department, or nobody's."""
+    trace: tuple[RuleTried, ...] = ()
+    """Every rule that was tried, in order."""
+    rules: str = ""
+    """The version of the city's rules."""
+    rules_changed: bool = False
+    """True: it was looked at again because the rules changed."""
 
 
 # ── what happened to a case ─────────────────────────────────────────────────────────────────────
@@ -301,10 +348,27 @@ class CaseFollowed(CaseFact):
 
 
 class CaseAmended(CaseFact):
-    """Words or a place joined the case: the router looks at it again."""
+    """Words or a place joined the case, or the rules changed: the router looks at it again."""
 
     tag = "case.amended.v1"
     subject = "case.amended"
+
+    chosen_type: str | None = None
+    """What the resident or the call taker chose when it came in."""
+    entered_by: str | None = None
+    """The sign-in name of who wrote it down for a caller."""
+    rules_changed: bool = False
+    """True: nothing joined the case; it is routed again by other rules."""
+
+
+class CaseAlarmed(CaseFact):
+    """
+    Words of danger came to a case whose receipt did not say whom to call: whoever wrote them is
+    told now.
+    """
+
+    tag = "case.alarmed.v1"
+    subject = "case.alarmed"
 
 
 class CaseIncomplete(CaseFact):
@@ -492,6 +556,7 @@ CONTRACTS: tuple[type[Fact], ...] = (
     CaseNoted,
     CaseFollowed,
     CaseAmended,
+    CaseAlarmed,
     CaseIncomplete,
     CaseLocated,
     ChoiceAsked,

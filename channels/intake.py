@@ -57,11 +57,14 @@ class Intake:
         files: Files,
         tell: Tell,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        sounds_urgent: Callable[[str], bool] | None = None,
     ) -> None:
+        """`sounds_urgent` says whether words are of danger; None leaves that to the router."""
         self._secret = secret
         self._files = files
         self._tell = tell
         self._now = now
+        self._sounds_urgent = sounds_urgent
 
     async def receive(self, heard: Heard) -> ComplaintReceived:
         """
@@ -88,11 +91,17 @@ class Intake:
                 reference=self.reference(heard.channel, heard.external_id),
                 original=original,
                 received_at=heard.received_at or now,
+                emergency=self._is_urgent(heard),
             )
             for heard, original in zip(batch, originals, strict=True)
         ]
         await self._tell(complaints)
         return complaints
+
+    def _is_urgent(self, heard: Heard) -> bool:
+        # Of an answer only what is new: our own mails, which it quotes, say "call 911".
+        fresh = heard.follows.fresh if heard.follows else None
+        return self._sounds_urgent is not None and self._sounds_urgent(fresh or heard.text)
 
     def reference(self, channel: str, external_id: str) -> str:
         """The reference that this channel's message has or will have."""
@@ -100,7 +109,12 @@ class Intake:
 
 
 def complaint_from(
-    heard: Heard, *, reference: str, original: FileRef | None, received_at: datetime
+    heard: Heard,
+    *,
+    reference: str,
+    original: FileRef | None,
+    received_at: datetime,
+    emergency: bool = False,
 ) -> ComplaintReceived:
     return ComplaintReceived(
         message_id=complaint_id(heard.channel, heard.external_id),
@@ -122,6 +136,7 @@ def complaint_from(
         follows=heard.follows,
         forwards=heard.forwards,
         answer=heard.answer,
+        emergency=emergency,
     )
 
 

@@ -20,6 +20,7 @@ from channels.base import Ledger, Settled, Surroundings
 from channels.intake import Intake
 from channels.registry import open_channels
 from gateway.city_words import words_of
+from gateway.days import begin_of, end_of
 from gateway.demo.stage import Stage
 from gateway.engines import Engines
 from gateway.house import House
@@ -30,7 +31,7 @@ from notifier.service import open_sender, open_text_sender
 from router import service as router_service
 from router.rules import City, load_city
 from router.service import Router, open_router
-from store import accounts
+from store import absences, accounts
 from store import ledger as ledger_
 from store import service as store_service
 from store.mailbox_memory import MailboxMemory
@@ -81,7 +82,7 @@ async def open_house(
             )
         )
         texts = await open_things.enter_async_context(open_text_sender(texting_of(settings)))
-        around = surroundings(settings, bus=bus, pool=pool, files=files)
+        around = surroundings(settings, bus=bus, pool=pool, files=files, city=router.city)
         yield House(
             settings=settings,
             city=city,
@@ -98,11 +99,14 @@ async def open_house(
         )
 
 
-def surroundings(settings: Settings, *, bus: Bus, pool: asyncpg.Pool, files: Files) -> Surroundings:
-    """What channels stand on."""
+def surroundings(
+    settings: Settings, *, bus: Bus, pool: asyncpg.Pool, files: Files, city: City | None = None
+) -> Surroundings:
+    """What channels stand on; with a `city`, they hear its words of danger."""
     secret = secret_of(settings)
+    intake = Intake(secret=secret, files=files, tell=bus.tell, sounds_urgent=_urgent(city))
     return Surroundings(
-        intake=Intake(secret=secret, files=files, tell=bus.tell),
+        intake=intake,
         tell=bus.tell,
         tell_again=_again(bus),
         files=files,
@@ -120,6 +124,12 @@ def _again(bus: Bus) -> Tell:
         await bus.publisher.post([letter_for(fact, resend=mark) for fact in facts])
 
     return tell_again
+
+
+def _urgent(city: City | None) -> Callable[[str], bool] | None:
+    if city is None:
+        return None
+    return lambda text: city.emergency_words.found_in(text) is not None
 
 
 def _ledger(pool: asyncpg.Pool) -> Ledger:
@@ -151,6 +161,14 @@ async def _introduce_people(pool: asyncpg.Pool, city: City) -> None:
                 department=one.department,
                 roles=one.roles,
             )
+        away = [one for one in city.people if one.away_from or one.away_until]
+        await absences.put_folder(
+            connection,
+            [
+                (one.id, begin_of(one.away_from, city.zone), end_of(one.away_until, city.zone))
+                for one in away
+            ],
+        )
 
 
 def _channels(house: House) -> Service:

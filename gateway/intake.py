@@ -24,9 +24,10 @@ from channels.base import Surroundings
 from channels.email_imap import intake_for, judges_of, reader_for
 from channels.email_intake import EmailIntake, Understood, id_of
 from channels.mail_reader import MailReader
-from gateway.compose import SERVICES, open_house, surroundings
+from gateway.compose import SERVICES, city_folder, open_house, surroundings
 from gateway.run import reach, running
 from gateway.settings import Settings
+from router.rules import load_city
 from store.ledger import Equation, equation
 from store.pool import open_pool
 
@@ -173,12 +174,15 @@ async def _open(settings: Settings) -> AsyncIterator[tuple[Surroundings, asyncpg
         stored = settings.store.model_copy(update={"dsn": engines.dsn})
         files = await asyncio.to_thread(open_files, settings.files, settings.data)
         async with open_bus(at, name="buckstop intake") as bus, open_pool(stored) as pool:
-            yield surroundings(settings, bus=bus, pool=pool, files=files), pool
+            city = await asyncio.to_thread(load_city, city_folder(settings))
+            yield surroundings(settings, bus=bus, pool=pool, files=files, city=city), pool
             await files.close()
         return
     needed = ("router", "store")
     async with reach(settings) as ours, open_house(settings, ours, needed) as house:
-        around = surroundings(settings, bus=house.bus, pool=house.pool, files=house.files)
+        around = surroundings(
+            settings, bus=house.bus, pool=house.pool, files=house.files, city=house.city
+        )
         stop = asyncio.Event()
         async with asyncio.TaskGroup() as tasks:
             for name in needed:

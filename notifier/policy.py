@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import phonenumbers
 
 from bus.contracts import (
+    CaseAlarmed,
     CaseAssigned,
     CaseClosed,
     CaseFact,
@@ -82,7 +83,11 @@ def decide(
             thanks = _by_text("place_noted", case.reporter, _spoken(case.language, languages))
             return (thanks or Withheld("place_noted", NO_MORE_TEXTS),)
         case CaseAssigned():
-            return _assignment(case, staff_language)
+            return _assignment("assignment", case, staff_language)
+        case CaseAlarmed():
+            warned = _to_resident("danger", case, languages)
+            nobody = case.assignee is None
+            return (warned, *(() if nobody else _assignment("danger_staff", case, staff_language)))
         case CaseNoted(public=True):
             return (_to_resident("update", case, languages),)
         case CaseFollowed():
@@ -143,19 +148,17 @@ def _why_not(case: CaseSummary) -> str:
     return ONLY_PHONE if who.phone else NO_EMAIL
 
 
-def _assignment(case: CaseSummary, language: str) -> tuple[Decision, ...]:
-    mail = _to_assignee("assignment", case, language)
+def _assignment(notice: str, case: CaseSummary, language: str) -> tuple[Decision, ...]:
+    mail = _to_assignee(notice, case, language)
     if case.assignee is None or not case.assignee.texts:
         return (mail,)
     number = _number(case.assignee.phone)
     if number is None:
         # One reason is enough where both ways are closed.
-        return (mail,) if isinstance(mail, Withheld) else (mail, _NO_NUMBER)
-    text = Notice("assignment", "sms", number, case.assignee.name, language)
+        withheld = Withheld(notice, NO_STAFF_NUMBER)
+        return (mail,) if isinstance(mail, Withheld) else (mail, withheld)
+    text = Notice(notice, "sms", number, case.assignee.name, language)
     return (text,) if isinstance(mail, Withheld) else (mail, text)
-
-
-_NO_NUMBER = Withheld("assignment", NO_STAFF_NUMBER)
 
 
 def _to_assignee(notice: str, case: CaseSummary, language: str) -> Decision:

@@ -26,6 +26,7 @@ from jinja2 import (
 from markupsafe import Markup, escape
 
 from bus.contracts import (
+    CaseAlarmed,
     CaseAssigned,
     CaseChoice,
     CaseClosed,
@@ -567,6 +568,8 @@ def _samples() -> dict[str, tuple[CaseFact | ChoiceAsked, ...]]:
         facts: dict[str, CaseFact | ChoiceAsked] = {
             "receipt": CaseOpened(**common),
             "assignment": CaseAssigned(**common, assigned_by=who),
+            "danger": CaseAlarmed(**common),
+            "danger_staff": CaseAlarmed(**common),
             "update": CaseNoted(**common, text=words, public=True, author="b"),
             "closure_resident": closed,
             "closure_staff": closed,
@@ -602,6 +605,8 @@ MEDIA: Mapping[str, tuple[str, ...]] = {
     "choice": ("sms",),
     "closure_resident": ("email", "sms"),
     "closure_staff": ("email",),
+    "danger": ("email", "sms"),
+    "danger_staff": ("email", "sms"),
     "followed": ("email",),
     "place_noted": ("sms",),
     "question_place": ("email", "sms"),

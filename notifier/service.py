@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 
 from bus.contracts import (
+    CaseAlarmed,
     CaseAssigned,
     CaseClosed,
     CaseFact,
@@ -122,6 +123,7 @@ def listeners(
                 CaseAssigned,
                 CaseNoted,
                 CaseFollowed,
+                CaseAlarmed,
                 CaseIncomplete,
                 CaseLocated,
                 ChoiceAsked,

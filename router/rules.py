@@ -7,6 +7,7 @@ a bad rule stops the start, not a complaint.
 """
 
 import csv
+import hashlib
 import io
 import json
 import tomllib
@@ -23,7 +24,10 @@ from shapely.errors import ShapelyError
 from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
+from router.emergency import EmergencyWords
+from router.emergency import faults as bad_phrases
 from router.locate import place_key
+from router.routing import FILE, Known, RoutingRules, faults_of, read_rules
 
 CITIES = Path(__file__).parent / "cities"
 """The cities that come with Buckstop; any other folder serves as well."""
@@ -129,6 +133,13 @@ class District(Part):
     sample: bool = False
 
 
+class Area(Part):
+    """A part of the city that rules name: a park, a school's surroundings."""
+
+    name: Given
+    area: BaseGeometry
+
+
 class Place(Part):
     """An address, a corner or a landmark whose point is known."""
 
@@ -149,12 +160,35 @@ class ContactNumber(Part):
 
 
 class Emergency(Part):
+    """What residents are told to do when somebody is in danger."""
+
     phone: Given = "911"
     text: Words
+
+
+class DangerKind(Part):
+    """One kind of danger, and the phrases that speak of it in each language."""
+
+    kind: Given
+    lasting: bool = False
+    """Whether it is danger as well where it began yesterday, or is only feared."""
     words: dict[str, tuple[str, ...]]
-    """Phrases in each language that make a complaint an emergency."""
+
+    @property
+    def phrases(self) -> tuple[str, ...]:
+        return tuple(phrase for phrases in self.words.values() for phrase in phrases)
+
+
+class Dangers(Part):
+    """What `emergency.toml` says: `router.emergency` tells what the lists are for."""
+
     except_: tuple[str, ...] = Field(default=(), alias="except")
-    """Phrases that sound like one and are none."""
+    over: tuple[str, ...] = ()
+    long_over: tuple[str, ...] = ()
+    now: tuple[str, ...] = ()
+    unreal: tuple[str, ...] = ()
+    lists: dict[str, tuple[str, ...]] = {}
+    danger: tuple[DangerKind, ...] = ()
 
 
 class MapView(Part):
@@ -207,6 +241,11 @@ class City(About):
     boundary: BaseGeometry
     places: tuple[Place, ...] = ()
     examples: tuple[Example, ...] = ()
+    areas: tuple[Area, ...] = ()
+    dangers: Dangers = Dangers()
+    rules: RoutingRules = RoutingRules()
+    version: str = ""
+    """Of everything that decides who must act; another one may decide otherwise."""
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "City":
         """A copy with other values; what was worked out from the old ones is worked out anew."""
@@ -238,6 +277,33 @@ class City(About):
     @cached_property
     def people_by_id(self) -> Mapping[str, Worker]:
         return {person.id: person for person in self.people}
+
+    @cached_property
+    def department_of_type(self) -> Mapping[str, str]:
+        return {
+            kind.name: self.departments_by_name[kind.department].name for kind in self.problem_types
+        }
+
+    @cached_property
+    def department_of_person(self) -> Mapping[str, str | None]:
+        return {person.id: person.department for person in self.people}
+
+    @cached_property
+    def points(self) -> Mapping[str, tuple[float, float]]:
+        """The points of the known places, by name and by every other name."""
+        return {
+            name: (place.lat, place.lon)
+            for place in self.places
+            for name in (*place.aliases, place.name)
+        }
+
+    @cached_property
+    def areas_by_name(self) -> Mapping[str, BaseGeometry]:
+        return {area.name: area.area for area in self.areas}
+
+    @cached_property
+    def emergency_words(self) -> EmergencyWords:
+        return EmergencyWords(self.dangers)
 
     @cached_property
     def offered(self) -> tuple[ProblemType, ...]:
@@ -284,12 +350,26 @@ def load_city(path: Path) -> City:
     districts = _districts(path, faults)
     places = _places(path, faults)
     examples = _examples(path, faults)
+    areas = _areas(path, faults)
+    dangers = _dangers(path, languages, faults)
+    rules_text = _text(path, FILE, faults) if (path / FILE).exists() else None
+    rules = read_rules(rules_text or "", faults)
 
     _check_departments(departments, people, faults)
     _check_types(problem_types, departments, faults)
     _check_people(people, departments, districts, faults)
     _check_map(boundary, districts, places, faults)
     _check_examples(examples, problem_types, faults)
+    known = _known(
+        [department for _, department in departments],
+        [kind for _, kind in problem_types],
+        [person for _, person in people],
+        districts,
+        [place for _, place in places],
+        areas,
+        languages,
+    )
+    faults.extend(faults_of(rules, known, rules_text or ""))
     if faults or about is None or boundary is None:
         raise BadCity(faults)
 
@@ -303,7 +383,69 @@ def load_city(path: Path) -> City:
         boundary=boundary,
         places=tuple(place for _, place in places),
         examples=tuple(example for _, example in examples),
+        areas=tuple(areas),
+        dangers=dangers,
+        rules=rules,
+        version=_version(path),
     )
+
+
+def city_with_rules(city: City, text: str) -> City:
+    """The city with other rules than its own; raises BadCity with every fault of them."""
+    faults: list[str] = []
+    rules = read_rules(text, faults)
+    known = _known(
+        city.departments,
+        city.problem_types,
+        city.people,
+        city.districts,
+        city.places,
+        city.areas,
+        city.languages,
+    )
+    faults.extend(faults_of(rules, known, text))
+    if faults:
+        raise BadCity(faults)
+    version = hashlib.sha256(f"{city.version}\n{text}".encode()).hexdigest()[:12]
+    return city.model_copy(update={"rules": rules, "version": version})
+
+
+def _known(
+    departments: Iterable[Department],
+    problem_types: Iterable[ProblemType],
+    people: Iterable[Worker],
+    districts: Iterable[District],
+    places: Iterable[Place],
+    areas: Iterable[Area],
+    languages: Sequence[str],
+) -> Known:
+    return Known(
+        departments={department.name for department in departments},
+        types={kind.name: kind.department for kind in problem_types},
+        people={person.id: person for person in people},
+        districts={district.name for district in districts},
+        places={name for place in places for name in (place.name, *place.aliases)},
+        areas={area.name for area in areas},
+        languages=languages,
+    )
+
+
+_DECIDES = (
+    "problem-types.csv",
+    "departments.csv",
+    "people.csv",
+    "districts.geojson",
+    "areas.geojson",
+    FILE,
+)
+
+
+def _version(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in _DECIDES:
+        file = folder / name
+        digest.update(name.encode() + b"\0" + (file.read_bytes() if file.exists() else b"") + b"\0")
+    return digest.hexdigest()[:12]
 
 
 def _about(folder: Path, faults: list[str]) -> About | None:
@@ -341,15 +483,45 @@ def _about(folder: Path, faults: list[str]) -> About | None:
         for language in about.languages:
             if not words.get(language, "").strip():
                 faults.append(f'city.toml: {what} has no "{language}".')
-    for language in about.emergency.words:
-        if language not in about.languages:
-            faults.append(
-                f'city.toml: emergency.words has "{language}", which is no language of the city.'
-            )
-    for language in about.languages:
-        if not about.emergency.words.get(language):
-            faults.append(f'city.toml: emergency.words has no "{language}".')
     return about if len(faults) == found else None
+
+
+def _dangers(folder: Path, languages: Sequence[str], faults: list[str]) -> Dangers:
+    file = "emergency.toml"
+    text = _text(folder, file, faults)
+    if text is None:
+        return Dangers()
+    try:
+        value = tomllib.loads(text)
+        kinds = [
+            {key: each[key] for key in each if key in ("kind", "lasting")}
+            | {"words": {key: each[key] for key in each if key not in ("kind", "lasting")}}
+            for each in value.pop("danger", [])
+        ]
+        dangers = Dangers.model_validate(value | {"danger": kinds})
+    except tomllib.TOMLDecodeError as error:
+        faults.append(f"{file} is no TOML: {error}.")
+        return Dangers()
+    except (AttributeError, TypeError):
+        faults.append(f'{file}: a danger begins with "[[danger]]", in double brackets.')
+        return Dangers()
+    except ValidationError as error:
+        faults.extend(f"{file}: {sentence}" for sentence in _sentences(error))
+        return Dangers()
+    for danger in dangers.danger:
+        for language in danger.words:
+            if language not in languages:
+                faults.append(
+                    f'{file}: danger "{danger.kind}" has "{language}", which is no language of '
+                    "the city."
+                )
+        for language in languages:
+            if not danger.words.get(language):
+                faults.append(f'{file}: danger "{danger.kind}" has no "{language}".')
+    if not dangers.danger:
+        faults.append(f"{file}: there is no danger in it; nobody would be told to call 911.")
+    faults.extend(f"{file}: {sentence}" for sentence in bad_phrases(dangers))
+    return dangers
 
 
 def _departments(
@@ -431,6 +603,22 @@ def _districts(folder: Path, faults: list[str]) -> list[District]:
         else:
             sample = properties.get("status") == "SAMPLE"
             read.append(District(name=name, area=area, sample=sample))
+    return read
+
+
+def _areas(folder: Path, faults: list[str]) -> list[Area]:
+    file = "areas.geojson"
+    if not (folder / file).exists():
+        return []
+    read: list[Area] = []
+    for number, properties, area in _features(folder, file, faults):
+        name = properties.get("name")
+        if not isinstance(name, str) or not name.strip():
+            faults.append(f"{file}, feature {number}: properties.name is missing.")
+        elif name.strip() in {each.name for each in read}:
+            faults.append(f'{file}, feature {number}: "{name}" stands there twice.')
+        else:
+            read.append(Area(name=name, area=area))
     return read
 
 

@@ -13,19 +13,19 @@ import structlog
 from bus.contracts import (
     Alternative,
     CaseAmended,
-    CaseSummary,
     ComplaintReceived,
     ComplaintRouted,
     Fact,
     Person,
+    Team,
 )
 from bus.identity import fact_id
 from bus.publish import Tell
 from bus.worker import Listener
-from router.assign import assign
+from router.assign import Group, assign
 from router.classify import Guess, Model
-from router.emergency import EmergencyWords
 from router.locate import Located, Locator, Spot
+from router.match import Asked, Matcher
 from router.models import ModelCache
 from router.rules import City, Worker
 
@@ -42,10 +42,7 @@ class Router:
         self.city = city
         self.model = model
         self._locator = Locator(city.boundary, city.districts, city.places)
-        self._emergency = EmergencyWords(
-            (phrase for phrases in city.emergency.words.values() for phrase in phrases),
-            city.emergency.except_,
-        )
+        self._matcher = Matcher(city.rules, city)
 
     def route(
         self, complaints: Sequence[ComplaintReceived], *, at: datetime | None = None
@@ -53,8 +50,8 @@ class Router:
         """
         Where each complaint belongs, in their order.
 
-        Pure: the same complaints give the same facts. `at` is when it was decided; without it,
-        each fact bears the time of its complaint.
+        Pure: the same complaints give the same facts. `at` is when it was decided, and the day on
+        which people are there or away; without it, each fact bears the time of its complaint.
         """
         guesses = self.model.guess(
             [complaint.text for complaint in complaints],
@@ -81,10 +78,36 @@ class Router:
     def _routed(
         self, complaint: ComplaintReceived, guess: Guess, place: Located, at: datetime
     ) -> ComplaintRouted:
-        danger = self._emergency.found_in(complaint.text)
+        # Of an answer only what is new: our own mails, which it quotes, say "call 911".
+        fresh = complaint.follows.fresh if complaint.follows else None
+        danger = self.city.emergency_words.found_in(fresh or complaint.text)
+        emergency = danger is not None or complaint.emergency
         problem_type, confidence, type_reasons = self._type_of(complaint, guess)
-        today = complaint.occurred_at.astimezone(self.city.zone).date()
-        assigned = assign(self.city, complaint.message_id, problem_type, place.district, today)
+        decision = self._matcher.decide(
+            Asked(
+                at=complaint.occurred_at,
+                text=complaint.text,
+                problem_type=problem_type,
+                district=place.district,
+                address=place.address,
+                lat=place.lat,
+                lon=place.lon,
+                channel=complaint.channel,
+                language=complaint.language,
+                emergency=emergency,
+            )
+        )
+        if decision.caught:
+            broken = decision.tried[-1]
+            log.error(
+                "rule cannot run",
+                rule=broken.rule,
+                condition=broken.condition,
+                reason=broken.found,
+                complaint_id=str(complaint.message_id),
+            )
+        today = at.astimezone(self.city.zone).date()
+        assigned = assign(self.city, decision, complaint.message_id, place.district, today)
         return ComplaintRouted(
             message_id=routed_id(complaint.message_id),
             occurred_at=at,
@@ -102,14 +125,20 @@ class Router:
             district=place.district,
             department=assigned.department,
             assignee=_person(assigned.person) if assigned.person else None,
-            emergency=danger is not None,
+            emergency=emergency,
             reasons=(
-                *((f'Emergency: the text says "{danger}"',) if danger else ()),
+                *((f'Emergency, {danger.kind}: the text says "{danger.words}"',) if danger else ()),
                 *type_reasons,
                 place.reason,
                 *assigned.reasons,
+                # Where the store picks the person, it says why.
+                *((assigned.person_reason,) if not assigned.groups and assigned.department else ()),
             ),
             model=self.model.version,
+            teams=tuple(_team(group) for group in assigned.groups),
+            rule=decision.rule,
+            trace=decision.tried,
+            rules=self.city.version,
         )
 
     def _type_of(
@@ -184,13 +213,17 @@ def listeners(router: Router, tell: Tell) -> list[Listener]:
         last = {fact.case.case_id: fact for fact in facts if isinstance(fact, CaseAmended)}
         told = await asyncio.to_thread(
             router.route,
-            [_as_told(fact.case) for fact in last.values()],
+            [_as_told(fact) for fact in last.values()],
             at=datetime.now(UTC),
         )
         await tell(
             [
                 routed.model_copy(
-                    update={"message_id": routed_id(fact.message_id), "amended": True}
+                    update={
+                        "message_id": routed_id(fact.message_id),
+                        "amended": True,
+                        "rules_changed": fact.rules_changed,
+                    }
                 )
                 for routed, fact in zip(told, last.values(), strict=True)
             ]
@@ -213,8 +246,9 @@ def listeners(router: Router, tell: Tell) -> list[Listener]:
     ]
 
 
-def _as_told(case: CaseSummary) -> ComplaintReceived:
+def _as_told(amended: CaseAmended) -> ComplaintReceived:
     """The case as if its resident had said all of it at once."""
+    case = amended.case
     return ComplaintReceived(
         message_id=case.case_id,
         occurred_at=case.opened_at,
@@ -227,12 +261,23 @@ def _as_told(case: CaseSummary) -> ComplaintReceived:
         lat=case.lat,
         lon=case.lon,
         reporter=case.reporter,
+        problem_type=amended.chosen_type,
+        entered_by=amended.entered_by,
     )
 
 
 def _alternative(problem_type: str, probability: float) -> Alternative:
     # Our own values; checking them again costs more than finding them.
     return Alternative.model_construct(problem_type=problem_type, confidence=probability)
+
+
+def _team(group: Group) -> Team:
+    return Team.model_construct(
+        people=tuple(person.id for person in group.people),
+        why=group.why,
+        named=group.named,
+        even_away=group.even_away,
+    )
 
 
 def _person(worker: Worker) -> Person:

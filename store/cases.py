@@ -151,8 +151,8 @@ class Event:
 
     Kinds: `opened`, `routed`, `routed_late`, `routing_failed`, `assigned`, `started`, `retyped`,
     `noted`, `closed`, `reopened`; of what comes in later `followed`, `amended`, `asked`, `chose`,
-    `goes_on`, `looked_again`, `emergency`, `automatic_reply`, `bounced`, `texts_stopped`,
-    `texts_started`, `brought_in`, `media_missing`.
+    `goes_on`, `looked_again`, `emergency`, `no_emergency`, `automatic_reply`, `bounced`,
+    `texts_stopped`, `texts_started`, `brought_in`, `media_missing`.
     """
 
     at: datetime
@@ -561,6 +561,31 @@ async def set_problem_type(
         if case.problem_type != problem_type:
             data: dict[str, object] = {"problem_type": problem_type, "from": case.problem_type}
             await _happened(conn, case_id, datetime.now(UTC), "retyped", by, data, public=False)
+        return await _locked(conn, case_id)
+
+
+SET_EMERGENCY = """
+    UPDATE cases
+    SET emergency = $2, urgency_by = $3
+    WHERE id = $1
+"""
+
+
+async def set_emergency(
+    conn: asyncpg.Connection, case_id: UUID, *, emergency: bool, by: str
+) -> Case:
+    """
+    Say whether it is an emergency. The router leaves that alone, until words of danger come in a
+    further message. Raises `NotAllowed` for a closed case; `KeyError`.
+    """
+    async with conn.transaction():
+        case = await _locked(conn, case_id)
+        if case.status is Status.CLOSED:
+            raise NotAllowed("This case is closed. Reopen it first.")
+        await conn.execute(SET_EMERGENCY, case_id, emergency, by)
+        if case.emergency is not emergency:
+            kind = "emergency" if emergency else "no_emergency"
+            await _happened(conn, case_id, datetime.now(UTC), kind, by, {}, public=False)
         return await _locked(conn, case_id)
 
 

@@ -13,6 +13,7 @@ import asyncpg
 import structlog
 
 from bus.contracts import (
+    CaseAlarmed,
     CaseAssigned,
     CaseOpened,
     CaseSummary,
@@ -23,8 +24,9 @@ from bus.contracts import (
 )
 from bus.errors import NotYet
 from bus.identity import fact_id, mint_reference
-from store import outbox
+from store import cases, outbox
 from store.contacts import may_answer, reachable
+from store.desks import seat
 from store.model import Status
 from store.records import NewEvent, add_events, add_files, files_from
 from store.text import clean, clean_or_none, point, searchable, to_jsonb
@@ -58,22 +60,22 @@ OPEN = """
         id, reference, channel, text, language, opened_at, chosen_type,
         address, lat, lon, place_source,
         reporter_name, reporter_email, reporter_phone, reporter_texts, entered_by,
-        conversation, heard_at
+        conversation, emergency, heard_at
     )
     SELECT id, reference, channel, text, language, opened_at, chosen_type,
            address, lat, lon, place_source,
            reporter_name, reporter_email, reporter_phone, reporter_texts, entered_by,
-           conversation, opened_at
+           conversation, emergency, opened_at
     FROM unnest(
         $1::uuid[], $2::text[], $3::text[], $4::text[], $5::text[], $6::timestamptz[], $7::text[],
         $8::text[], $9::float8[], $10::float8[], $11::text[],
         $12::text[], $13::text[], $14::text[], $15::boolean[], $16::text[],
-        $17::text[]
+        $17::text[], $18::boolean[]
     ) AS heard (
         id, reference, channel, text, language, opened_at, chosen_type,
         address, lat, lon, place_source,
         reporter_name, reporter_email, reporter_phone, reporter_texts, entered_by,
-        conversation
+        conversation, emergency
     )
     ON CONFLICT (reference) DO NOTHING
     RETURNING id
@@ -221,6 +223,7 @@ def _columns(cases: Sequence[tuple[ComplaintReceived, str]]) -> Iterable[list[ob
                 complaint.reporter.texts,
                 clean_or_none(complaint.entered_by),
                 complaint.follows.conversation if complaint.follows else None,
+                complaint.emergency,
             )
         )
     return (list(column) for column in zip(*rows, strict=True))
@@ -281,6 +284,7 @@ def _case_opened(
             address=complaint.address,
             lat=lat,
             lon=lon,
+            emergency=complaint.emergency,
             reporter=reporter,
             attachments=complaint.attachments,
             mail_id=_reporters_mail(complaint),
@@ -315,6 +319,7 @@ LOCK = """
            c.problem_type, c.address, c.lat, c.lon,
            c.reporter_name, c.reporter_email, c.reporter_phone,
            c.routed_at, c.placed_by, c.typed_by, c.department, c.assignee,
+           c.emergency, c.urgency_by,
            (
                SELECT jsonb_agg(
                    jsonb_build_object(
@@ -342,7 +347,7 @@ PLACE = """
         reasons = told.reasons::jsonb,
         model = told.model,
         routed_at = told.at,
-        emergency = cases.emergency OR told.emergency,
+        emergency = cases.emergency OR (told.emergency AND cases.urgency_by IS NULL),
         problem_type = CASE WHEN told.types THEN told.problem_type ELSE cases.problem_type END,
         district = CASE WHEN told.places THEN told.district ELSE cases.district END,
         address = CASE WHEN told.places THEN coalesce(told.address, cases.address)
@@ -399,6 +404,12 @@ async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted
     if missing := told.keys() - found.keys():
         await _excuse(conn, [told[complaint] for complaint in sorted(missing)])
     now = datetime.now(UTC)
+    held = {
+        case_id: found[case_id]["assignee"]
+        for case_id, routed in told.items()
+        if case_id in found and _places(found[case_id], routed)
+    }
+    told = await seat(conn, told, held, now)
     rows: list[tuple[object, ...]] = []
     events: list[NewEvent] = []
     facts: list[Fact] = []
@@ -406,10 +417,7 @@ async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted
         case = found.get(case_id)
         if case is None:
             continue
-        untouched = case["placed_by"] is None
-        # More was told of it. Who has it keeps it, unless it is clear now who else should.
-        moves_on = routed.amended and case["status"] == Status.ASSIGNED and bool(routed.department)
-        places = untouched and (case["status"] in (Status.NEW, Status.TRIAGE) or moves_on)
+        places = case_id in held
         moves = (case["department"], case["assignee"]) != (
             routed.department,
             routed.assignee.id if routed.assignee else None,
@@ -420,13 +428,29 @@ async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted
         if routed.amended and not (places and moves):
             kind = "looked_again"
         events.append(_routed(routed, now, kind))
-        if places and routed.department and moves:
+        if places and moves and _status(routed) is Status.ASSIGNED:
             facts.append(_case_assigned(case, routed, now, types=types))
+        if routed.emergency and not case["emergency"] and case["urgency_by"] is None:
+            facts.append(await _case_alarmed(conn, case_id, routed.message_id, now))
     if rows:
         await conn.execute(PLACE, *(list(column) for column in zip(*rows, strict=True)))
         await add_events(conn, events)
         await outbox.append(conn, facts)
         log.info("complaints placed", count=len(rows), assigned=len(facts))
+
+
+def _places(case: asyncpg.Record, routed: ComplaintRouted) -> bool:
+    """Whether the router's word decides where the case lies: what staff have done stands."""
+    # More was told of it. Who has it keeps it, unless it is clear now who else should.
+    moves_on = routed.amended and case["status"] == Status.ASSIGNED and bool(routed.department)
+    return case["placed_by"] is None and (case["status"] in (Status.NEW, Status.TRIAGE) or moves_on)
+
+
+def _status(routed: ComplaintRouted) -> Status:
+    # Where the router looked for a person and nobody works there, somebody has to be found; an
+    # older router leaves it to the department.
+    nobody = routed.assignee is None and bool(routed.rules)
+    return Status.ASSIGNED if routed.department and not nobody else Status.TRIAGE
 
 
 # Ignored; or it waits for its sender's answer; or it joined a case that is routed itself.
@@ -439,7 +463,7 @@ WITHOUT_CASE = """
 
 RAISE_ALARM = """
     UPDATE cases
-    SET emergency = true
+    SET emergency = true, urgency_by = NULL
     WHERE id = $1 AND NOT emergency
     RETURNING id
 """
@@ -462,6 +486,8 @@ async def _excuse(conn: asyncpg.Connection, told: Sequence[ComplaintRouted]) -> 
                 data={"complaint_id": str(routed.complaint_id), "reasons": list(routed.reasons)},
             )
             await add_events(conn, [event])
+            alarmed = await _case_alarmed(conn, row["case_id"], routed.message_id, event.at)
+            await outbox.append(conn, [alarmed])
     if waited_for:
         raise NotYet(f"{len(waited_for)} not filed yet, as {min(waited_for)}")
 
@@ -488,7 +514,7 @@ def _row(
         clean_or_none(routed.address),
         lat,
         lon,
-        (Status.ASSIGNED if routed.department else Status.TRIAGE).value,
+        _status(routed).value,
         clean(routed.department) if routed.department else None,
         person.id if person else None,
         clean(person.name) if person else None,
@@ -516,7 +542,24 @@ def _routed(routed: ComplaintRouted, now: datetime, kind: str) -> NewEvent:
             "emergency": routed.emergency,
             "reasons": list(routed.reasons),
             "model": routed.model,
+            "rule": routed.rule,
+            "trace": [tried.model_dump(exclude_defaults=True) for tried in routed.trace],
+            "rules": routed.rules,
+            "rules_changed": routed.rules_changed,
         },
+    )
+
+
+async def _case_alarmed(
+    conn: asyncpg.Connection, case_id: UUID, cause: UUID, now: datetime
+) -> CaseAlarmed:
+    case = await cases.by_id(conn, case_id)
+    if case is None:
+        raise RuntimeError(f"the locked case {case_id} is gone")
+    return CaseAlarmed(
+        message_id=fact_id("case.alarmed", cause),
+        occurred_at=now,
+        case=cases.summary(case).model_copy(update={"emergency": True}),
     )
 
 
@@ -540,7 +583,7 @@ def _case_assigned(
             address=routed.address if routed.address is not None else case["address"],
             lat=lat,
             lon=lon,
-            emergency=routed.emergency,
+            emergency=case["emergency"] or (routed.emergency and case["urgency_by"] is None),
             reporter=Contact(
                 name=case["reporter_name"],
                 email=case["reporter_email"],

@@ -305,7 +305,7 @@ async def _by_conversation(
 ) -> _Decision:
     phone = complaint.reporter.phone
     waiting = await conn.fetchrow(WAITING, phone, conversation)
-    if waiting is not None:
+    if waiting is not None and not complaint.emergency:
         return _Waits(tuple(waiting["choices"]), asks=False)
     since = now - timedelta(days=rules.reopen_days)
     rows = await conn.fetch(OF_CONVERSATION, phone, conversation, since, _MOST_CHOICES)
@@ -318,6 +318,8 @@ async def _by_conversation(
     if last["status"] != Status.CLOSED and silent <= patience:
         case = await cases.locked(conn, last["id"])
         return _OPENS if case is None else _Joins(case, verified=True)
+    if complaint.emergency:
+        return _OPENS  # danger waits for no answer
     return _Waits(tuple(row["id"] for row in rows), asks=True)
 
 
@@ -510,7 +512,11 @@ async def _add_words(
 async def amended(conn: asyncpg.Connection, case: cases.Case, cause: UUID, now: datetime) -> None:
     """Have the router look at the case again."""
     fact = CaseAmended(
-        message_id=fact_id("case.amended", cause), occurred_at=now, case=cases.summary(case)
+        message_id=fact_id("case.amended", cause),
+        occurred_at=now,
+        case=cases.summary(case),
+        chosen_type=case.chosen_type,
+        entered_by=case.entered_by,
     )
     await outbox.append(conn, [fact])
 

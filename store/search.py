@@ -32,6 +32,8 @@ class Filter:
 
     statuses: Sequence[Status | str] = ()
     """Empty: any."""
+    alarming: bool = False
+    """Besides, emergencies that nobody has begun to work on."""
     department: str | None = None
     district: str | None = None
     assignee: str | None = None
@@ -90,7 +92,8 @@ SELECT_ROW = """
 
 # Every word may be the beginning of one: the parser's own query, each of its words a prefix.
 MATCHES = """
-    WHERE ($1::text[] IS NULL OR c.status = ANY ($1))
+    WHERE ($1::text[] IS NULL OR c.status = ANY ($1)
+           OR ($9 AND c.emergency AND c.status = 'assigned'))
       AND ($2::text IS NULL OR coalesce(c.department, '') = $2)
       AND ($3::text IS NULL OR coalesce(c.district, '') = $3)
       AND ($4::text IS NULL OR coalesce(c.assignee, '') = $4)
@@ -118,7 +121,7 @@ _ORDERS = {
     OLDEST: " ORDER BY c.opened_at, c.id",
     URGENT: " ORDER BY c.emergency DESC, c.opened_at, c.id",
 }
-FIND = {order: SELECT_ROW + MATCHES + by + " LIMIT $9 OFFSET $10" for order, by in _ORDERS.items()}
+FIND = {order: SELECT_ROW + MATCHES + by + " LIMIT $10 OFFSET $11" for order, by in _ORDERS.items()}
 
 # Of words of which nothing can be searched (only punctuation) nothing is left.
 SEARCHABLE = "SELECT numnode(plainto_tsquery('simple', $1)) > 0"
@@ -139,6 +142,7 @@ async def find(conn: asyncpg.Connection, filter: Filter) -> Page:
         clean_or_none(filter.channel),
         reference,
         words,
+        filter.alarming,
     )
     total: int = await conn.fetchval(COUNT, *values)
     pages = max(1, -(-total // page_size))
@@ -163,7 +167,9 @@ async def desk(conn: asyncpg.Connection, login: str) -> list[Row]:
 
 COUNTS = """
     SELECT count(*) FILTER (WHERE assignee = $1) AS mine,
-           count(*) FILTER (WHERE status IN ('new', 'triage')) AS triage,
+           count(*) FILTER (
+               WHERE status IN ('new', 'triage') OR (emergency AND status = 'assigned')
+           ) AS triage,
            count(*) AS open
     FROM cases
     WHERE status <> 'closed'
@@ -171,7 +177,10 @@ COUNTS = """
 
 
 async def counts(conn: asyncpg.Connection, login: str | None) -> dict[str, int]:
-    """Numbers of open cases: `mine`, `triage` (nobody's yet, routed or not) and `open`."""
+    """
+    Numbers of open cases: `mine`, `triage` (nobody's yet, routed or not, and emergencies that nobody
+    has begun to work on) and `open`.
+    """
     return dict(await conn.fetchrow(COUNTS, login))
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import shapely
 import usaddress
 
-from router.emergency import EmergencyWords
 from router.locate import Locator, Spot
 from router.rules import City
 
@@ -107,10 +106,6 @@ class CityPage:
 
 def page_of(city: City) -> CityPage:
     """What pages show of a city that was loaded."""
-    emergency = EmergencyWords(
-        (phrase for phrases in city.emergency.words.values() for phrase in phrases),
-        city.emergency.except_,
-    )
     locator = Locator(city.boundary, city.districts, city.places)
 
     def place_named(address: str) -> tuple[float, float] | None:
@@ -140,7 +135,7 @@ def page_of(city: City) -> CityPage:
         types={kind.name: kind.label for kind in city.problem_types},
         departments={name: one.label for name, one in city.departments_by_name.items()},
         sample=(city.sample_note or _MADE_UP) if city.sample else {},
-        sounds_urgent=lambda text: emergency.found_in(text) is not None,
+        sounds_urgent=lambda text: city.emergency_words.found_in(text) is not None,
         place_named=place_named,
         place_near=place_near,
         is_inside=lambda lat, lon: bool(shapely.covers(city.boundary, shapely.Point(lon, lat))),

@@ -83,6 +83,7 @@ class Asked(BaseModel):
             words=self.words,
             page=self.page,
             page_size=PAGE_SIZE,
+            alarming=self.view == "triage" and not self.status,
             order=search.URGENT if self.view in {"open", "triage"} else search.NEWEST,
         )
 

@@ -144,7 +144,12 @@ async def test_what_staff_chose_before_the_routing_stays(pool: asyncpg.Pool) -> 
         )
         assert case.emergency
         assert (await kinds(conn, told.message_id))[-1] == "routed_late"
-        assert [fact.subject for fact in await to_tell(conn)] == ["case.opened", "case.assigned"]
+        # Danger is danger: whoever reported it is told whom to call.
+        assert [fact.subject for fact in await to_tell(conn)] == [
+            "case.opened",
+            "case.assigned",
+            "case.alarmed",
+        ]
 
 
 async def test_a_closed_case_takes_a_late_routing_as_it_is(pool: asyncpg.Pool) -> None:

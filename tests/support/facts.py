@@ -5,6 +5,7 @@ from uuid import UUID
 
 from bus.contracts import (
     Alternative,
+    CaseAlarmed,
     CaseAmended,
     CaseAssigned,
     CaseChoice,
@@ -34,6 +35,8 @@ from bus.contracts import (
     NoticeUnknown,
     NoticeWithheld,
     Person,
+    RuleTried,
+    Team,
 )
 from bus.identity import complaint_id, mint_reference
 
@@ -116,6 +119,19 @@ def one_of_each() -> list[Fact]:
             assignee=ASSIGNEE,
             reasons=("District 2: the point lies in it",),
             model="independence-1",
+            teams=(Team(people=("pat.moore", "jo.linden"), why="works District 2"),),
+            rule="Potholes by the school",
+            trace=(
+                RuleTried(
+                    rule="Limbs at night",
+                    outcome="differs",
+                    condition="time",
+                    asks="17:00-07:00",
+                    found="Fri 2026-11-20 12:00",
+                ),
+                RuleTried(rule="Potholes by the school", outcome="fits"),
+            ),
+            rules="0f3a5c7e9b1d",
         ),
         CaseOpened(message_id=_id(2), occurred_at=NOON, case=case),
         CaseAssigned(message_id=_id(3), occurred_at=NOON, case=case, assigned_by="dana.ruiz"),
@@ -149,7 +165,18 @@ def one_of_each() -> list[Fact]:
             verified=True,
             attachments=(PHOTO,),
         ),
-        CaseAmended(message_id=_id(17), occurred_at=NOON, case=case),
+        CaseAmended(
+            message_id=_id(17),
+            occurred_at=NOON,
+            case=case,
+            chosen_type="Sinkhole",
+            entered_by="tess.calloway",
+        ),
+        CaseAlarmed(
+            message_id=_id(40),
+            occurred_at=NOON,
+            case=case.model_copy(update={"emergency": True}),
+        ),
         CaseIncomplete(message_id=_id(18), occurred_at=NOON, case=case, missing="place"),
         MessageLeft(
             message_id=_id(22),

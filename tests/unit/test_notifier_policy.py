@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from bus.contracts import (
+    CaseAlarmed,
     CaseAmended,
     CaseAssigned,
     CaseChoice,
@@ -254,3 +255,27 @@ def test_a_case_that_its_resident_opened_again_calls_its_person_back() -> None:
     (notice,) = told(CaseReopened, case(), reason="It is back.", reopened_by="")
     assert isinstance(notice, Notice)
     assert (notice.notice, notice.medium) == ("reopened", "email")
+
+
+def test_danger_is_answered_and_told_to_who_has_the_case() -> None:
+    about = case(channel="sms", reporter=TEXTER, language="es")
+    assert told(CaseAlarmed, about) == (
+        Notice("danger", "sms", PHONE, None, "es"),
+        Notice("danger_staff", "email", SAM.email, SAM.name, "en"),
+    )
+
+
+def test_danger_on_nobodys_desk_is_answered_all_the_same() -> None:
+    assert told(CaseAlarmed, case(assignee=None)) == (
+        Notice("danger", "email", "maria@example.org", "Maria Lopez", "en"),
+    )
+
+
+def test_staff_who_want_texts_hear_of_danger_by_text_too() -> None:
+    sam = SAM.model_copy(update={"texts": True, "phone": PHONE})
+    media = [
+        (one.notice, one.medium)
+        for one in told(CaseAlarmed, case(assignee=sam))
+        if isinstance(one, Notice)
+    ]
+    assert media == [("danger", "email"), ("danger_staff", "email"), ("danger_staff", "sms")]

@@ -10,6 +10,7 @@ from uuid import uuid4
 import pytest
 
 from bus.contracts import (
+    CaseAlarmed,
     CaseAssigned,
     CaseChoice,
     CaseClosed,
@@ -79,6 +80,8 @@ FULL = BARE.model_copy(
 CONTRACTS: dict[str, tuple[type[CaseFact], dict[str, object]]] = {
     "receipt": (CaseOpened, {}),
     "assignment": (CaseAssigned, {"assigned_by": "lee"}),
+    "danger": (CaseAlarmed, {}),
+    "danger_staff": (CaseAlarmed, {}),
     "update": (CaseNoted, {"text": "We come on Monday.", "public": True, "author": "Sam Hill"}),
     "closure_resident": (
         CaseClosed,
@@ -96,7 +99,7 @@ CONTRACTS: dict[str, tuple[type[CaseFact], dict[str, object]]] = {
     "question_place": (CaseIncomplete, {"missing": "place"}),
     "reopened": (CaseReopened, {"reason": "It is back.", "reopened_by": "lee"}),
 }
-RESIDENT = {"receipt", "update", "closure_resident", "question_place"}
+RESIDENT = {"receipt", "danger", "update", "closure_resident", "question_place"}
 MAILS = [notice for notice, media in MEDIA.items() if "email" in media]
 TEXTS = [notice for notice, media in MEDIA.items() if "sms" in media]
 PHONE = "+18165550142"
@@ -299,7 +302,8 @@ def test_what_people_write_is_shown_and_never_obeyed(renderer: Renderer) -> None
         assert evil in page.words
         assert "\x00" not in queued.text + (queued.html or "")
         assert "\u202e" not in queued.text + (queued.html or "")
-        assert "> Bcc: x@example.org" in queued.text
+        if notice != "danger":  # which repeats nothing, so that its first words stay the first
+            assert "> Bcc: x@example.org" in queued.text
 
 
 def test_a_subject_stays_on_one_line(renderer: Renderer) -> None:
@@ -596,3 +600,25 @@ def test_two_media_are_two_notices(renderer: Renderer) -> None:
     mail = renderer.write(fact, Notice("assignment", "email", "s@x.org", None, "en"), now=NOON)
     text = renderer.write(fact, Notice("assignment", "sms", PHONE, None, "en"), now=NOON)
     assert mail.message_id != text.message_id
+
+
+@pytest.mark.parametrize(
+    ("language", "begins"), [("en", "CALL 911 NOW"), ("es", "LLAME AL 911 YA")]
+)
+@pytest.mark.parametrize("notice", ["receipt", "danger"])
+def test_where_there_is_danger_the_first_words_of_a_text_say_whom_to_call(
+    renderer: Renderer, notice: str, language: str, begins: str
+) -> None:
+    assert write_text(renderer, notice, FULL, language).startswith(begins)
+    calm = FULL.model_copy(update={"emergency": False})
+    assert not write_text(renderer, "receipt", calm, language).startswith(begins)
+
+
+@pytest.mark.parametrize(("language", "says"), [("en", "Call 911"), ("es", "Llame al 911")])
+def test_where_there_is_danger_the_receipt_says_so_before_anybody_opens_it(
+    renderer: Renderer, language: str, says: str
+) -> None:
+    mail = write(renderer, "receipt", FULL, language)
+    assert says in mail.subject_line
+    assert mail.text.startswith("*** ")
+    assert says not in write(renderer, "receipt", BARE, language).subject_line

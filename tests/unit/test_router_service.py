@@ -2,12 +2,14 @@
 
 import time
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from bus.contracts import ComplaintReceived, ComplaintRouted, Fact
 from bus.identity import fact_id
+from router.routing import Rule
 from router.rules import CITIES, load_city
 from router.service import Router, listeners, open_router
 from tests.support.city import complaint
@@ -45,8 +47,13 @@ def test_a_complaint_finds_its_desk(router: Router) -> None:
     assert routed.reasons[1:] == (
         "District 1: the point lies in it",
         "MS-STREET MAINTENANCE handles this type",
-        "Jo Linden works District 1",
     )
+    assert routed.teams[0].people == ("jo.linden",)
+    assert routed.teams[0].why == "works District 1"
+    assert routed.rule is None
+    assert [tried.rule for tried in routed.trace] == [rule.name for rule in router.city.rules.rule]
+    assert {tried.outcome for tried in routed.trace} == {"differs"}
+    assert routed.rules == router.city.version
     assert routed.model == router.model.version
 
 
@@ -115,7 +122,56 @@ def test_danger_is_flagged_and_still_filed(router: Router) -> None:
     routed = route(router, "A power line is down across the street")
 
     assert routed.emergency
-    assert routed.reasons[0] == 'Emergency: the text says "power line is down"'
+    assert routed.reasons[0] == (
+        'Emergency, wires: the text says "power line is down across the street"'
+    )
+
+
+def test_a_rule_decides_and_says_so(router: Router) -> None:
+    routed = route(router, "someone dumped a couch and tires in the park by the playground")
+
+    assert routed.problem_type == "Illegal Dumping/Litter on Public Property"
+    assert routed.rule == "Dumping and dead animals in parks"
+    assert routed.department == "PRT-PARK MAINTENANCE"
+    assert routed.trace[-1].outcome == "fits"
+    assert 'The rule "Dumping and dead animals in parks" sends it to PRT-PARK MAINTENANCE' in (
+        routed.reasons
+    )
+
+
+def test_a_rule_that_cannot_run_is_told_to_operators_and_its_complaint_to_triage(
+    router: Router,
+) -> None:
+    rule = Rule.model_validate({"name": "ghosts", "people": ["nobody.here"]})
+    city = router.city.model_copy(
+        update={"rules": router.city.rules.model_copy(update={"rule": (rule,)})}
+    )
+    with capture_logs() as logged:
+        routed = route(Router(city, router.model), "Huge pothole on 23rd, it blew my tire")
+
+    assert (routed.problem_type, routed.department) == ("Pothole/Street Maintenance", None)
+    assert routed.trace[-1].outcome == "broken"
+    (line,) = [line for line in logged if line["event"] == "rule cannot run"]
+    assert line["log_level"] == "error"
+    assert (line["rule"], line["reason"]) == ("ghosts", '"nobody.here" is nobody who works here')
+
+
+def test_absence_is_asked_on_the_day_of_the_routing_and_hours_of_the_complaint(
+    router: Router,
+) -> None:
+    """A case that is routed again goes to who is there now, by the rule of when it came in."""
+    away = {"away_from": date(2026, 3, 1), "away_until": date(2026, 3, 31)}
+    people = tuple(
+        person.model_copy(update=away if person.id == "jo.linden" else {})
+        for person in router.city.people
+    )
+    other = Router(router.city.model_copy(update={"people": people}), router.model)
+    heard = [complaint("Huge pothole on 23rd, it blew my tire", 1, lat=39.0911, lon=-94.4155)]
+    (then,) = other.route(heard)
+    (later,) = other.route(heard, at=datetime(2026, 4, 2, tzinfo=UTC))
+
+    assert then.teams[0].people == ("pat.moore",)
+    assert later.teams[0].people == ("jo.linden",)
 
 
 def test_an_address_in_the_text_is_kept(router: Router) -> None:

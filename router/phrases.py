@@ -1,0 +1,163 @@
+"""
+Phrases that a city writes down to find in what people write: brackets, lists and gaps. Pure.
+
+`(car|house) ... on fire` is found in "My CAR, it seems, is on fire!". They are looked for with RE2,
+whose time grows with the text alone: whatever a city writes here, no text can hold the router up.
+"""
+
+import re
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
+
+import re2
+
+READ = 3_000
+"""Letters; what is wrong is said early on, and a novel is not read to its end."""
+
+_MARKS = re.compile(r"[\u0300-\u036f]+")
+_APOSTROPHES = re.compile("['’‘`´]")
+_BLANKS = re.compile(r"[^\S\n]+")
+_TOKEN = re.compile(r"\.\.\.|[()|]|\{\w+\}|[^\s(){}|]+")
+_WORD = re.compile(r"[\w'’&@/-]+\*?")
+
+NO_LISTS: Mapping[str, Sequence[str]] = {}
+
+BETWEEN = r"[^\w.!?\n]+"
+"""What may stand between two words of a phrase: never the end of a sentence."""
+_GAP = rf"(?:{BETWEEN}\w+){{0,4}}?"
+_MEMORY = 64 * 1024 * 1024
+
+
+class BadPhrase(Exception):
+    """Words that are no phrase, or a pattern that is none; the sentence says why."""
+
+
+class Found(Protocol):
+    """What a search gives back; a part of what `re` gives."""
+
+    def start(self) -> int: ...
+    def end(self) -> int: ...
+    def group(self) -> str: ...
+
+
+class Pattern(Protocol):
+    """A compiled search; a part of what `re` has."""
+
+    def search(self, text: str) -> Found | None: ...
+    def finditer(self, text: str) -> Iterable[Found]: ...
+    def sub(self, new: str, text: str) -> str: ...
+
+
+def fold(text: str) -> str:
+    """
+    A text as phrases are looked for in it: its beginning, small letters, no accents, no
+    apostrophes; lines stay lines.
+
+    >>> fold("¡No  RESPIRA! They can’t")
+    '¡no respira! they cant'
+    """
+    plain = text[:READ].lower()
+    if not plain.isascii():
+        plain = plain.encode(errors="replace").decode()  # halves of a surrogate pair
+        plain = _MARKS.sub("", unicodedata.normalize("NFKD", plain))[: 2 * READ]
+    return _BLANKS.sub(" ", _APOSTROPHES.sub("", plain)).strip()
+
+
+def any_of(phrases: Iterable[str], lists: Mapping[str, Sequence[str]] = NO_LISTS) -> Pattern | None:
+    """
+    A search for any of these phrases in a folded text; None when there are none.
+
+    Words stand as they are, without accents or capitals. `...` is up to four words in between,
+    `(a|b c)` one of several, `(a|)` perhaps one, `{people}` one of a list, `break*` every word that
+    begins so. Raises `BadPhrase`.
+    """
+    patterns = sorted({phrase_pattern(phrase, lists) for phrase in phrases})
+    return compiled(rf"\b(?:{'|'.join(patterns)})\b") if patterns else None
+
+
+def compiled(pattern: str) -> Pattern:
+    """A regular expression of RE2's. Raises `BadPhrase` with RE2's reason."""
+    options = re2.Options()
+    options.log_errors = False
+    options.max_mem = _MEMORY
+    try:
+        made: Pattern = re2.compile(pattern, options)
+    except re2.error as error:
+        reason = error.args[0] if error.args else "cannot be read"
+        said = reason.decode(errors="replace") if isinstance(reason, bytes) else str(reason)
+        raise BadPhrase(said) from error
+    return made
+
+
+def phrase_pattern(phrase: str, lists: Mapping[str, Sequence[str]] = NO_LISTS) -> str:
+    """The regular expression for one phrase. Raises `BadPhrase`."""
+    tokens = _TOKEN.findall(phrase)
+    if "".join(tokens) != "".join(phrase.split()):
+        raise BadPhrase(f'"{phrase}" has a brace that is not closed')
+    pattern, may_lack, rest = _one_of(tokens, phrase, lists)
+    if rest:
+        raise BadPhrase(f'"{phrase}" closes a bracket that is not open')
+    if may_lack:
+        raise BadPhrase(f'"{phrase}" has no word that has to be there')
+    return pattern
+
+
+_Lists = Mapping[str, Sequence[str]]
+
+
+def _one_of(tokens: list[str], phrase: str, lists: _Lists) -> tuple[str, bool, list[str]]:
+    """What stands before the closing bracket, whether it may lack, and what follows it."""
+    choices: list[str] = []
+    while True:
+        pattern, tokens = _one_after_another(tokens, phrase, lists)
+        choices.append(pattern)
+        if tokens[:1] != ["|"]:
+            break
+        tokens = tokens[1:]
+    said = [choice for choice in choices if choice]
+    if not said:
+        raise BadPhrase(f'"{phrase}" has no word where one has to be')
+    pattern = f"(?:{'|'.join(said)})" if len(said) > 1 else said[0]
+    return pattern, len(said) < len(choices), tokens
+
+
+def _one_after_another(tokens: list[str], phrase: str, lists: _Lists) -> tuple[str, list[str]]:
+    """The pattern of words that follow each other, up to a bar, a bracket or the end."""
+    built, between, gap, only_maybe = "", "", False, False
+    while tokens and tokens[0] not in (")", "|"):
+        piece, tokens = tokens[0], tokens[1:]
+        if piece == "...":
+            between, gap = _GAP + BETWEEN, True
+            continue
+        may_lack = False
+        if piece == "(":
+            pattern, may_lack, tokens = _one_of(tokens, phrase, lists)
+            if tokens[:1] != [")"]:
+                raise BadPhrase(f'"{phrase}" has a bracket that is not closed')
+            tokens = tokens[1:]
+        else:
+            pattern = _word(piece, phrase, lists)
+        if gap and not built:
+            raise BadPhrase(f'"{phrase}" has "..." where no word stands before it')
+        if not may_lack:
+            built, between, gap = built + between + pattern, BETWEEN, False
+        elif between:
+            built += f"(?:{between}(?:{pattern}))?"
+        else:
+            built, only_maybe = built + f"(?:(?:{pattern}){BETWEEN})?", True
+    if gap or (only_maybe and not between):
+        raise BadPhrase(f'"{phrase}" has no word where one has to be')
+    return built, tokens
+
+
+def _word(word: str, phrase: str, lists: _Lists) -> str:
+    if word.startswith("{"):
+        name = word[1:-1]
+        if not lists.get(name):
+            raise BadPhrase(f'"{phrase}" names the list "{name}", which is not there')
+        return f"(?:{'|'.join(sorted(phrase_pattern(one) for one in set(lists[name])))})"
+    parts = re.findall(r"\w+", fold(word.removesuffix("*"))) if _WORD.fullmatch(word) else []
+    if not parts:
+        raise BadPhrase(f'"{phrase}": "{word}" is no word')
+    return BETWEEN.join(parts) + (r"\w*" if word.endswith("*") else "")
