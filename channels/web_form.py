@@ -33,6 +33,11 @@ FIELDS = (
     "phone",
     "language",
 )
+EMERGENCY = {
+    "en": "Call 911 now if anyone is in danger. We do not send help.",
+    "es": "Llame al 911 ya si alguien corre peligro. Nosotros no mandamos ayuda.",
+}
+"""What a program that reported danger is told to show, by language."""
 _PLACE_SOURCES = frozenset({"pin", "device", "photo", "address"})
 
 
@@ -146,11 +151,17 @@ class WebForm:
 
         accepted = request.headers.get("Accept", "")
         if "json" in accepted or (as_json and "text/html" not in accepted):
-            return web.json_response(
-                {"reference": complaint.reference, "id": str(complaint.message_id)}
-            )
+            told: dict[str, object] = {
+                "reference": complaint.reference,
+                "id": str(complaint.message_id),
+            }
+            if complaint.emergency:
+                told["emergency"] = EMERGENCY[complaint.language]
+            return web.json_response(told)
         # A redirect, so that reloading the receipt sends nothing again.
-        return web.Response(status=303, headers={"Location": f"/receipt/{complaint.reference}"})
+        urgent = "?urgent=1" if complaint.emergency else ""
+        receipt = f"/receipt/{complaint.reference}{urgent}"
+        return web.Response(status=303, headers={"Location": receipt})
 
 
 def check(

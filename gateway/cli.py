@@ -5,37 +5,41 @@ import getpass
 import json
 import os
 import sys
-from collections.abc import Coroutine
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from cyclopts import App, Parameter
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from bus.connect import open_bus
 from bus.errors import Unavailable
 from bus.files import open_files
-from channels.intake import Heard, Intake, complaint_from
+from channels.intake import Heard, Intake
 from channels.registry import open_channels
 from gateway import doctor as doctor_
 from gateway import samples
-from gateway import settings as settings_
 from gateway.audit import audit as audit_
 from gateway.audit import review
+from gateway.command import HERE, Format, Where, err, out
+from gateway.command import go as _go
+from gateway.command import line as _line
+from gateway.command import lines_of as _lines
+from gateway.command import progress as _progress
+from gateway.command import trouble as _trouble
 from gateway.companion import fork_all
 from gateway.compose import SERVICES, city_folder, surroundings
 from gateway.demo.stage import set_up as set_stage
 from gateway.engines import EngineTrouble
+from gateway.explain import in_json, in_sentences, route_heard
 from gateway.house import House
 from gateway.intake import Taken as TakenMails
 from gateway.intake import take_folder
 from gateway.logs import set_up
+from gateway.rules_commands import rules
 from gateway.run import companions, engines_of, reach, running
 from gateway.run import run as run_
-from gateway.settings import BadSettings, Settings, secret_of
+from gateway.settings import BadSettings, secret_of
 from gateway.submit import NotTaken, Taken, read_line
 from gateway.submit import submit as submit_
 from notifier.render import BadTemplate
@@ -63,27 +67,7 @@ intake = App(name="intake", help="Messages from files, the way they would come i
 app.command(user)
 app.command(city)
 app.command(intake)
-
-out = Console(highlight=False, soft_wrap=True)
-err = Console(stderr=True, highlight=False, soft_wrap=True)
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Where:
-    """Options that every command takes."""
-
-    data: Annotated[Path | None, Parameter(help="The data directory (default: .buckstop)")] = None
-    config: Annotated[Path | None, Parameter(help="A TOML file of settings")] = None
-
-    def settings(self) -> Settings:
-        loaded = settings_.load(self.config, data=self.data)
-        set_up(loaded.log)
-        return loaded
-
-
-HERE = Where()
-Format = Annotated[Literal["text", "json"], Parameter(help="How figures are printed")]
+app.command(rules)
 
 
 # ── running ─────────────────────────────────────────────────────────────────────────────────────
@@ -294,16 +278,31 @@ def route(
     file: Annotated[Path, Parameter(help="JSON lines; - is standard input")] = Path("-"),
     *,
     where: Where = HERE,
+    explain: Annotated[
+        bool, Parameter(help="Tell each rule that was tried, and why it decided or not")
+    ] = False,
+    text: Annotated[str | None, Parameter(help="Route these words, and no file")] = None,
+    address: Annotated[str | None, Parameter(help="The place of --text")] = None,
+    channel: Annotated[str, Parameter(help="How --text came in")] = "web",
+    format: Annotated[
+        Literal["text", "json"] | None,
+        Parameter(help="How it is printed (default: json; with --explain text)"),
+    ] = None,
 ) -> int:
     """
     Say where complaints belong: type, district, department, person, and why. No servers.
 
     Takes the lines that `submit` takes; prints problem_type, confidence, alternatives, district,
-    department, assignee and reasons, a line each.
+    department, assignee, rule and reasons, a line each. Who of a team gets a case depends on what
+    lies on the desks, which nobody knows here: it says whose turn it would be on empty ones.
     """
     settings = where.settings()
-    lines = _lines(file)
+    if text is not None:
+        lines = [json.dumps({"text": text, "channel": channel, "address": address})]
+    else:
+        lines = _lines(file)
     router = open_router(load_city(city_folder(settings)), settings.data / "models")
+    in_words = (format or ("text" if explain else "json")) == "text"
     bad = 0
     with _progress("routed", len(lines)) as step:
         for start in range(0, len(lines), 128):
@@ -311,41 +310,19 @@ def route(
                 read_line(line, start + place + 1)
                 for place, line in enumerate(lines[start : start + 128])
             ]
-            complaints = [
-                complaint_from(
-                    one,
-                    reference="",
-                    original=None,
-                    received_at=one.received_at or samples.now(),
-                )
-                for one in some
-                if isinstance(one, Heard)
-            ]
-            routed = iter(router.route(complaints))
+            heard = [one for one in some if isinstance(one, Heard)]
+            routed = iter(route_heard(router, heard))
             for one in some:
                 step()
                 if isinstance(one, NotTaken):
                     bad += 1
                     err.print(f"{file}, line {one.number}: {one.reason}", markup=False)
-                    _line({"error": one.reason})
-                    continue
-                fact = next(routed)
-                _line(
-                    {
-                        "external_id": one.external_id,
-                        "problem_type": fact.problem_type,
-                        "confidence": fact.confidence,
-                        "alternatives": [
-                            {"problem_type": other.problem_type, "confidence": other.confidence}
-                            for other in fact.alternatives
-                        ],
-                        "district": fact.district,
-                        "department": fact.department,
-                        "assignee": fact.assignee.id if fact.assignee else None,
-                        "emergency": fact.emergency,
-                        "reasons": list(fact.reasons),
-                    }
-                )
+                    if not in_words:
+                        _line({"error": one.reason})
+                elif in_words:
+                    out.print(in_sentences(one, next(routed), explain=explain), markup=False)
+                else:
+                    _line(in_json(one, next(routed), explain=explain))
     return 1 if bad else 0
 
 
@@ -461,7 +438,8 @@ def check_city(
     out.print(
         f"{loaded.name}, {loaded.state}: {len(loaded.problem_types)} problem types, "
         f"{len(loaded.departments)} departments, {len(loaded.people)} people, "
-        f"{len(loaded.districts)} districts, {len(loaded.examples)} examples. All well."
+        f"{len(loaded.districts)} districts, {len(loaded.examples)} examples, "
+        f"{len(loaded.rules.rule)} rules. All well."
     )
     return 0
 
@@ -514,47 +492,6 @@ def add_user(
 
 
 # ── the manner in which commands end ────────────────────────────────────────────────────────────
-
-
-def _go(work: Coroutine[Any, Any, int | None]) -> int:
-    return asyncio.run(work) or 0
-
-
-def _trouble(sentence: str, code: int = 2) -> int:
-    err.print(sentence, markup=False)
-    return code
-
-
-def _line(value: object) -> None:
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
-
-
-def _lines(file: Path) -> list[str]:
-    stream = sys.stdin.buffer if str(file) == "-" else file.open("rb")
-    with stream:
-        return [line for raw in stream if (line := raw.decode(errors="replace")).strip()]
-
-
-class _progress:
-    """A progress bar on a terminal, silence elsewhere."""
-
-    def __init__(self, what: str, total: int) -> None:
-        self._bar = Progress(
-            TextColumn(what),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            disable=not err.is_terminal,
-        )
-        self._task = self._bar.add_task(what, total=total)
-
-    def __enter__(self) -> Any:
-        self._bar.start()
-        return lambda: self._bar.advance(self._task)
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
 
 
 def _ask_password() -> str:

@@ -1,8 +1,9 @@
 """The only place that knows everybody: it opens what services need and hands it to them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -161,14 +162,14 @@ async def _introduce_people(pool: asyncpg.Pool, city: City) -> None:
                 department=one.department,
                 roles=one.roles,
             )
-        away = [one for one in city.people if one.away_from or one.away_until]
-        await absences.put_folder(
-            connection,
-            [
-                (one.id, begin_of(one.away_from, city.zone), end_of(one.away_until, city.zone))
-                for one in away
-            ],
-        )
+        await absences.put_folder(connection, [*_away(city)])
+
+
+def _away(city: City) -> Iterator[tuple[str, datetime | None, datetime | None]]:
+    for one in city.people:
+        if one.away_from or one.away_until:
+            begins = begin_of(one.away_from, city.zone) if one.away_from else None
+            yield one.id, begins, end_of(one.away_until, city.zone) if one.away_until else None
 
 
 def _channels(house: House) -> Service:

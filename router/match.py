@@ -19,7 +19,15 @@ from shapely.geometry.base import BaseGeometry
 from bus.contracts import RuleTried
 from router.locate import place_words
 from router.phrases import BadPhrase, any_of, compiled, fold
-from router.routing import NONE, CatchAll, RoutingRules, Rule, named_people, read_days
+from router.routing import (
+    NONE,
+    CatchAll,
+    RoutingRules,
+    Rule,
+    asked_by,
+    named_people,
+    read_days,
+)
 
 _SHOWN = 120  # letters of what a rule asks for
 _EARTH = 111_320  # metres in a degree of latitude
@@ -171,25 +179,23 @@ class Matcher:
     def _prepare(self, rule: Rule) -> _Ready:
         conditions: list[_Condition] = []
         broken = self._broken_taker(rule)
-        # The cheap ones first: most rules end at the type.
-        for name, asks, make in (
-            ("channel", rule.channel, _channel),
-            ("language", rule.language, _language),
-            ("emergency", rule.emergency is not None, _emergency),
-            ("problem_type", (*rule.problem_type, *rule.types_of), self._problem_type),
-            ("district", rule.district, _district),
-            ("time", rule.days or rule.hours or rule.dates, self._time),
-            ("street", rule.street, _street),
-            ("near", rule.near, self._near),
-            ("within", rule.within, self._within),
-            ("words", rule.words, _words),
-            ("without", rule.without, _without),
-            ("pattern", rule.pattern, _pattern),
-        ):
-            if not asks:
-                continue
+        make: Mapping[str, Callable[[Rule], _Judge]] = {
+            "channel": _channel,
+            "language": _language,
+            "emergency": _emergency,
+            "problem_type": self._problem_type,
+            "district": _district,
+            "time": self._time,
+            "street": _street,
+            "near": self._near,
+            "within": self._within,
+            "words": _words,
+            "without": _without,
+            "pattern": _pattern,
+        }
+        for name, asks in asked_by(rule):
             try:
-                conditions.append(_Condition(name, _asks(rule, name), make(rule)))
+                conditions.append(_Condition(name, _short(asks), make[name](rule)))
             except _CannotRun as reason:
                 broken = broken or str(reason)
             except (BadPhrase, ValueError) as reason:
@@ -300,7 +306,7 @@ def _language(rule: Rule) -> _Judge:
 
 
 def _emergency(rule: Rule) -> _Judge:
-    return lambda asked: None if asked.emergency is rule.emergency else str(asked.emergency).lower()
+    return lambda asked: None if asked.emergency is rule.emergency else ""
 
 
 def _district(rule: Rule) -> _Judge:
@@ -384,18 +390,8 @@ def _pattern(rule: Rule) -> _Judge:
 # ── words for the trace ─────────────────────────────────────────────────────────────────────────
 
 
-def _asks(rule: Rule, condition: str) -> str:
-    match condition:
-        case "time":
-            asked = [*rule.days, *map(str, rule.hours), *rule.dates]
-        case "problem_type":
-            asked = [*rule.problem_type, *rule.types_of]
-        case "emergency":
-            asked = [str(rule.emergency).lower()]
-        case _:
-            asked = [str(one) for one in getattr(rule, condition)]
-    said = ", ".join(asked)
-    return said if len(said) <= _SHOWN else said[: _SHOWN - 1] + "…"
+def _short(asks: str) -> str:
+    return asks if len(asks) <= _SHOWN else asks[: _SHOWN - 1] + "…"
 
 
 def _tried(rule: str, outcome: str, condition: str, asks: str, found: str) -> RuleTried:

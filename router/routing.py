@@ -393,6 +393,28 @@ def _no_day(day: str) -> str:
     return ""
 
 
+def asked_by(rule: Rule) -> list[tuple[str, str]]:
+    """Its conditions by name, each with what it asks for; the cheap ones first, the type early."""
+    return [
+        (name, ", ".join(map(str, asks)))
+        for name, asks in (
+            ("channel", rule.channel),
+            ("language", rule.language),
+            ("emergency", () if rule.emergency is None else ("yes" if rule.emergency else "no",)),
+            ("problem_type", (*rule.problem_type, *rule.types_of)),
+            ("district", rule.district),
+            ("time", (*rule.days, *rule.hours, *rule.dates)),
+            ("street", rule.street),
+            ("near", rule.near),
+            ("within", rule.within),
+            ("words", rule.words),
+            ("without", rule.without),
+            ("pattern", rule.pattern),
+        )
+        if asks
+    ]
+
+
 def named_people(taker: Rule | CatchAll, rules: RoutingRules) -> tuple[str, ...] | None:
     """The people whom a rule names by themselves or as a team; None: the department decides."""
     if taker.team is not None:

@@ -213,7 +213,7 @@ def listeners(router: Router, tell: Tell) -> list[Listener]:
         last = {fact.case.case_id: fact for fact in facts if isinstance(fact, CaseAmended)}
         told = await asyncio.to_thread(
             router.route,
-            [_as_told(fact) for fact in last.values()],
+            [as_told(fact) for fact in last.values()],
             at=datetime.now(UTC),
         )
         await tell(
@@ -246,7 +246,7 @@ def listeners(router: Router, tell: Tell) -> list[Listener]:
     ]
 
 
-def _as_told(amended: CaseAmended) -> ComplaintReceived:
+def as_told(amended: CaseAmended) -> ComplaintReceived:
     """The case as if its resident had said all of it at once."""
     case = amended.case
     return ComplaintReceived(

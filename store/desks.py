@@ -114,6 +114,17 @@ async def seat(
     return seated
 
 
+async def foreseen(
+    conn: asyncpg.Connection, routed: ComplaintRouted, now: datetime
+) -> Person | None:
+    """Who would take it if it came in now; for pages."""
+    if not routed.teams or routed.department is None:
+        return routed.assignee
+    known = await standings(conn, (one for team in routed.teams for one in team.people), now)
+    loads = {login: standing.open_cases for login, standing in known.items()}
+    return choose(routed, known, loads).person
+
+
 def choose(
     routed: ComplaintRouted,
     known: Mapping[str, Standing],

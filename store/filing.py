@@ -4,7 +4,7 @@ What the bus tells the store about complaints: a case at once, then the place wh
 Both take batches, inside the caller's transaction, and may be told anything twice.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from secrets import token_bytes
 from uuid import UUID
@@ -407,7 +407,7 @@ async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted
     held = {
         case_id: found[case_id]["assignee"]
         for case_id, routed in told.items()
-        if case_id in found and _places(found[case_id], routed)
+        if case_id in found and may_place(found[case_id], routed)
     }
     told = await seat(conn, told, held, now)
     rows: list[tuple[object, ...]] = []
@@ -439,8 +439,13 @@ async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted
         log.info("complaints placed", count=len(rows), assigned=len(facts))
 
 
-def _places(case: asyncpg.Record, routed: ComplaintRouted) -> bool:
-    """Whether the router's word decides where the case lies: what staff have done stands."""
+def may_place(case: Mapping[str, object], routed: ComplaintRouted) -> bool:
+    """
+    Whether the router's word decides where a case lies, of which `status`, `placed_by` and
+    `typed_by` are known: what staff have done stands.
+    """
+    if routed.rules_changed and case["typed_by"] is not None:
+        return False  # whoever said what it is about left it on that desk
     # More was told of it. Who has it keeps it, unless it is clear now who else should.
     moves_on = routed.amended and case["status"] == Status.ASSIGNED and bool(routed.department)
     return case["placed_by"] is None and (case["status"] in (Status.NEW, Status.TRIAGE) or moves_on)

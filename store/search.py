@@ -178,8 +178,8 @@ COUNTS = """
 
 async def counts(conn: asyncpg.Connection, login: str | None) -> dict[str, int]:
     """
-    Numbers of open cases: `mine`, `triage` (nobody's yet, routed or not, and emergencies that nobody
-    has begun to work on) and `open`.
+    Numbers of open cases: `mine`, `triage` (nobody's yet, routed or not; and emergencies that
+    nobody has begun to work on) and `open`.
     """
     return dict(await conn.fetchrow(COUNTS, login))
 

@@ -32,6 +32,8 @@ class Sent(BaseModel):
 
     reference: str
     by_email: bool = False
+    urgent: bool = False
+    """Whether its words sound like danger."""
 
 
 class Draft(BaseModel):
@@ -48,9 +50,10 @@ class Draft(BaseModel):
     def new(cls) -> "Draft":
         return cls(form_id=secrets.token_hex(16))
 
-    def after_sending(self, reference: str) -> "Draft":
+    def after_sending(self, reference: str, *, urgent: bool = False) -> "Draft":
         """The next, empty draft, which only remembers what was sent."""
-        told = Sent(reference=reference, by_email=bool(self.fields.get("email", "").strip()))
+        by_email = bool(self.fields.get("email", "").strip())
+        told = Sent(reference=reference, by_email=by_email, urgent=urgent)
         return Draft(
             form_id=secrets.token_hex(16),
             sent=dict([*self.sent.items(), (self.form_id, told)][-20:]),

@@ -53,7 +53,11 @@ class ResidentPages:
         return render(
             request,
             "resident/receipt.html",
-            {"reference": reference, "by_email": any(one.by_email for one in mine)},
+            {
+                "reference": reference,
+                "by_email": any(one.by_email for one in mine),
+                "urgent": any(one.urgent for one in mine) or "urgent" in request.query,
+            },
         )
 
     async def ask_reference(self, request: web.Request) -> web.Response:

@@ -330,7 +330,8 @@ async def send(request: web.Request) -> web.Response:
     )
     response = _go(f"/receipt/{complaint.reference}")
     try:
-        await keep_draft(request, draft.after_sending(complaint.reference), response)
+        sent = draft.after_sending(complaint.reference, urgent=complaint.emergency)
+        await keep_draft(request, sent, response)
     except Unavailable:
         # The report is stored; sending the old draft again gives the same complaint.
         log.warning("a sent draft stays", complaint_id=str(complaint.message_id))

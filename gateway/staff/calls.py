@@ -24,7 +24,7 @@ from gateway.staff.pages import ACCOUNT, page
 from gateway.staff.phonetic import spoken
 from gateway.staff.roles import Act
 from gateway.staff.words import type_words
-from store import ledger
+from store import desks, ledger
 
 log = structlog.stdlib.get_logger()
 
@@ -68,7 +68,8 @@ async def save(request: web.Request) -> web.StreamResponse:
     complaint = await request.config_dict[PHONE].receive(answers, request[ACCOUNT].login, call)
     await _keep(request, call, None)
     log.info("call taken", complaint_id=str(complaint.message_id), by=request[ACCOUNT].login)
-    raise web.HTTPSeeOther(f"/staff/calls/{call}")
+    urgent = "?urgent=1" if complaint.emergency else ""
+    raise web.HTTPSeeOther(f"/staff/calls/{call}{urgent}")
 
 
 @requires(Act.ENTER)
@@ -85,6 +86,7 @@ async def saved(request: web.Request) -> web.StreamResponse:
             "reference": reference,
             "groups": spoken(reference),
             "case_id": complaint_id("phone", call),
+            "urgent": "urgent" in request.query,
             "nav": "call",
         },
     )
@@ -96,7 +98,7 @@ async def suggest(request: web.Request) -> web.StreamResponse:
     form = await _typed(request)
     text = clean_text(form.get("text", ""))[:_GUESSED_FROM]
     address = clean_line(form.get("address", ""))
-    routed = None
+    routed, person = None, None
     if text or address:
         heard = ComplaintReceived(
             message_id=uuid4(),
@@ -111,10 +113,12 @@ async def suggest(request: web.Request) -> web.StreamResponse:
         )
         # In a thread, so that a long transcript does not hold up the other pages.
         routed = (await asyncio.to_thread(request.config_dict[ROUTER].route, [heard]))[0]
+        async with request.config_dict[POOL].acquire() as conn:
+            person = await desks.foreseen(conn, routed, datetime.now(UTC))
     return await page(
         request,
         "staff/call_suggestions.html",
-        {"routed": routed, "text": text, "address": address},
+        {"routed": routed, "person": person, "text": text, "address": address},
         whole=False,
     )
 

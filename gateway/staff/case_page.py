@@ -14,10 +14,12 @@ from bus.contracts import FileRef
 from gateway.keys import CITY, FILES, POOL, SETTINGS
 from gateway.pages.i18n import gettext as _
 from gateway.pages.i18n import noted as N_
+from gateway.rule_words import trace_of
 from gateway.staff.access import requires
 from gateway.staff.forms import (
     AssignForm,
     CloseForm,
+    EmergencyForm,
     Form,
     NoteForm,
     Problems,
@@ -116,6 +118,16 @@ async def set_type(request: web.Request) -> web.StreamResponse:
         return None
 
     return await _act(request, "type", TypeForm, do)
+
+
+@requires(Act.ASSIGN)
+async def set_emergency(request: web.Request) -> web.StreamResponse:
+    async def do(conn: Any, case: Case, form: EmergencyForm) -> None:
+        await cases.set_emergency(
+            conn, case.id, emergency=form.emergency == "yes", by=request[ACCOUNT].login
+        )
+
+    return await _act(request, "emergency", EmergencyForm, do)
 
 
 @requires(Act.NOTE)
@@ -279,6 +291,7 @@ async def _show(
             "refused": refused,
             "errors": refused.errors if refused else {},
             "seen": len(history),
+            "trace": trace_of(history),
             "note_id": uuid4(),
             "map_url": _map_url(request, case),
             "shown_types": SHOWN,

@@ -1,6 +1,7 @@
 """What staff type into forms, read and checked; every error says how to mend it."""
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Annotated, Literal, TypeVar
 from uuid import UUID
 
@@ -51,6 +52,20 @@ def at_most(letters: int) -> AfterValidator:
     return AfterValidator(check)
 
 
+NO_DAY = N_("Write the day as 2026-11-30.")
+
+
+def _day(value: object) -> object:
+    try:
+        return date.fromisoformat(str(value).strip())
+    except ValueError as error:
+        raise PydanticCustomError("day", "{sentence}", {"sentence": NO_DAY}) from error
+
+
+def _day_or_none(value: object) -> object:
+    return _day(value) if str(value).strip() else None
+
+
 TOO_LONG = N_("Shorten this by %(over)d characters: at most %(limit)d fit.")
 
 
@@ -66,6 +81,17 @@ class AssignForm(Form):
 
 class TypeForm(Form):
     problem_type: Annotated[Line, needed(N_("Choose the type of problem."))] = ""
+
+
+class EmergencyForm(Form):
+    emergency: Literal["yes", "no"]
+
+
+class AbsenceForm(Form):
+    absence_id: UUID
+    login: Annotated[Line, needed(N_("Choose who is away."))] = ""
+    first: Annotated[date, BeforeValidator(_day)]
+    last: Annotated[date | None, BeforeValidator(_day_or_none)] = None
 
 
 class NoteForm(Form):
@@ -87,6 +113,8 @@ MISSING = {
     "outcome": N_("Choose how the case ended."),
     "audience": N_("Choose who may read the note."),
     "note_id": N_("This form was not whole. Send it again."),
+    "absence_id": N_("This form was not whole. Send it again."),
+    "emergency": N_("This form was not whole. Send it again."),
 }
 
 F = TypeVar("F", bound=Form)

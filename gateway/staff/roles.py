@@ -22,14 +22,32 @@ class Act(StrEnum):
     """Look at messages that were set aside, bring one in as a report, or leave it."""
     PEOPLE = "people"
     """Make accounts, set their passwords, and end them."""
+    ABSENCES = "absences"
+    """Say who is away."""
+    RULES = "rules"
+    """See by which rules cases are given out, and which of them could not run."""
+    REROUTE = "reroute"
+    """Have open cases given out anew after the rules changed."""
 
 
 MAY: Mapping[Role, frozenset[Act]] = MappingProxyType(
     {
         Role.CALL_TAKER: frozenset({Act.READ, Act.ENTER, Act.NOTE, Act.ASSIGN}),
         Role.STAFF: frozenset({Act.READ, Act.ENTER, Act.NOTE, Act.ASSIGN, Act.WORK}),
-        Role.LEAD: frozenset({Act.READ, Act.ENTER, Act.NOTE, Act.ASSIGN, Act.WORK, Act.MESSAGES}),
-        Role.OPERATOR: frozenset({Act.READ, Act.MAILBOX, Act.MESSAGES}),
+        Role.LEAD: frozenset(
+            {
+                Act.READ,
+                Act.ENTER,
+                Act.NOTE,
+                Act.ASSIGN,
+                Act.WORK,
+                Act.MESSAGES,
+                Act.ABSENCES,
+                Act.RULES,
+                Act.REROUTE,
+            }
+        ),
+        Role.OPERATOR: frozenset({Act.READ, Act.MAILBOX, Act.MESSAGES, Act.RULES}),
         Role.ADMIN: frozenset(Act),
     }
 )

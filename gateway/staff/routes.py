@@ -6,7 +6,7 @@ from aiohttp_session import session_middleware
 
 from channels.phone_transcript import PhoneTranscript
 from gateway.keys import CITY, INTAKE, SECOND_LOOK, SETTINGS
-from gateway.staff import calls, case_page, desk, mailbox, messages, people
+from gateway.staff import absences, calls, case_page, desk, mailbox, messages, people, rules
 from gateway.staff.access import close_session, requires
 from gateway.staff.pages import MAILBOX, mailbox_for
 from gateway.staff.roles import Act
@@ -40,6 +40,12 @@ def routes() -> list[web.RouteDef]:
         web.get("/staff", desk.desk),
         web.get("/staff/", desk.desk),
         web.get("/staff/queue", desk.queue),
+        web.get("/staff/absences", absences.show),
+        web.post("/staff/absences", absences.add),
+        web.post("/staff/absences/{absence}/end", absences.end),
+        web.get("/staff/rules", rules.show),
+        web.get("/staff/rules/reroute", rules.ask),
+        web.post("/staff/rules/reroute", rules.apply),
         web.get("/staff/people/options", case_page.people_options),
         web.get("/staff/people", people.show_all),
         web.get("/staff/people/{login}", people.show_one),
@@ -48,6 +54,7 @@ def routes() -> list[web.RouteDef]:
         web.post("/staff/cases/{case}/start", case_page.start),
         web.post("/staff/cases/{case}/assign", case_page.assign),
         web.post("/staff/cases/{case}/type", case_page.set_type),
+        web.post("/staff/cases/{case}/emergency", case_page.set_emergency),
         web.post("/staff/cases/{case}/note", case_page.note),
         web.post("/staff/cases/{case}/close", case_page.close),
         web.post("/staff/cases/{case}/reopen", case_page.reopen),

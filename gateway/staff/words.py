@@ -7,6 +7,7 @@ from babel.dates import format_timedelta
 from babel.numbers import format_percent
 
 from gateway.pages.i18n import current_language
+from gateway.rule_words import tried_words
 from router.rules import City
 
 
@@ -16,7 +17,7 @@ def filters(city: City) -> Mapping[str, Callable[..., str]]:
     def words_of(name: str) -> str:
         return type_words(city, name)
 
-    return {"ago": ago, "percent": percent, "type_words": words_of}
+    return {"ago": ago, "percent": percent, "type_words": words_of, "tried_words": tried_words}
 
 
 def type_words(city: City, name: str) -> str:

@@ -179,7 +179,40 @@ async def test_a_novel_is_shown_again_whole(browser: Browser) -> None:
 async def test_danger_leads_to_911_first(browser: Browser) -> None:
     assert await go(browser, "/report/what", text="I smell gas in my house") == "/report/urgent"
     assert "tel:911" in await page(browser, "/report/urgent")
-    assert "I smell gas" in await page(browser, "/report/check")
+    check = await page(browser, "/report/check")
+    assert "I smell gas" in check
+    assert check.index("tel:911") < check.index("I smell gas"), "before anything can be sent"
+
+
+async def test_danger_stands_on_the_receipt_and_goes_with_the_complaint(
+    browser: Browser, bus: Bus
+) -> None:
+    await go(browser, "/report/what", text="Un cable de luz caído soltando chispas")
+    await go(browser, "/report/where", address="111 E Maple Ave")
+    await go(browser, "/report/contact", language="es")
+    form = form_id(await page(browser, "/report/check"))
+    receipt = await go(browser, "/report/send", form_id=form)
+    assert 'class="bs-911' in await page(browser, receipt)
+    (complaint,) = await complaints_on(bus)
+    assert complaint.emergency
+
+    await fill_in(browser)
+    form = form_id(await page(browser, "/report/check"))
+    receipt = await go(browser, "/report/send", form_id=form)
+    assert 'class="bs-911' not in await page(browser, receipt), "that was another report"
+
+
+@pytest.mark.parametrize(("language", "says"), [("en", "Call 911"), ("es", "Llame al 911")])
+async def test_a_program_that_reports_danger_is_told_what_to_show(
+    browser: Browser, language: str, says: str
+) -> None:
+    report = {"text": "the shed is on fire", "language": language}
+    answer = await browser.post("/channels/web", json=report)
+    assert (await answer.json())["emergency"].startswith(says)
+    answer = await browser.post("/channels/web", json=report | {"text": "a pothole"})
+    assert "emergency" not in await answer.json()
+    answer = await browser.post("/channels/web", data=report, allow_redirects=False)
+    assert "tel:911" in await page(browser, answer.headers["Location"])
 
 
 async def test_bad_photos_are_named_and_good_ones_kept(browser: Browser) -> None:

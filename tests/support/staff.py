@@ -88,7 +88,13 @@ async def staff_pages(
     app[keys.FILES] = files
     app[keys.DRAFTS] = bus.drafts
     app[keys.TELL] = bus.tell
-    app[keys.INTAKE] = Intake(secret=SECRET, files=files, tell=bus.tell)
+    words = router.city.emergency_words
+    app[keys.INTAKE] = Intake(
+        secret=SECRET,
+        files=files,
+        tell=bus.tell,
+        sounds_urgent=lambda text: words.found_in(text) is not None,
+    )
     around = surroundings(settings, bus=bus, pool=pool, files=files)
     app[keys.SECOND_LOOK] = SecondLook(around)
     app[keys.SETTINGS] = settings

@@ -34,7 +34,12 @@ async def resident_pages(
 ) -> AsyncIterator[Browser]:
     """A client with a cookie jar, as one resident's browser. Redirects are not followed."""
     app = web.Application(client_max_size=4 * 1024 * 1024)
-    intake = Intake(secret=SECRET, files=files, tell=bus.tell)
+    intake = Intake(
+        secret=SECRET,
+        files=files,
+        tell=bus.tell,
+        sounds_urgent=lambda text: CITY.emergency_words.found_in(text) is not None,
+    )
     app[keys.FILES] = files
     app[keys.DRAFTS] = bus.drafts
     app[keys.CITY] = CITY
