@@ -6,6 +6,7 @@ import shutil
 import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiosmtplib
@@ -21,8 +22,10 @@ from gateway.engines import EngineTrouble
 from gateway.run import reach
 from gateway.settings import Settings
 from router.rules import BadCity, load_city
+from store import alarms
 from store.migrate import pending
 
+_LATELY = timedelta(days=7)
 _LEAST_DISK = 2 * 1024**3
 _PATIENCE = 15.0  # seconds for one look
 
@@ -49,6 +52,7 @@ async def examine(settings: Settings) -> list[Finding]:
     try:
         async with reach(settings) as engines:
             findings.append(await _look("postgres", lambda: _postgres(engines.dsn)))
+            findings.append(await _look("rules", lambda: _rules(settings, engines.dsn)))
             findings.append(await _look("bus", lambda: _bus(settings, engines.nats_url)))
     except EngineTrouble as error:
         findings.append(Finding("engines", False, str(error)))
@@ -118,6 +122,26 @@ async def _postgres(dsn: str) -> str:
     if missing:
         raise _Wrong(f"{len(missing)} migrations are missing; run `buckstop migrate`.")
     return f"PostgreSQL {version}, schema up to date"
+
+
+async def _rules(settings: Settings, dsn: str) -> str:
+    city = await asyncio.to_thread(load_city, city_folder(settings))
+    connection = await asyncpg.connect(dsn, timeout=10)
+    try:
+        if await pending(connection):
+            return f"{len(city.rules.rule)} rules; migrations are missing to see how they fare"
+        raised = await alarms.since(connection, datetime.now(UTC) - _LATELY)
+    finally:
+        await connection.close()
+    # What other rules could not do is mended.
+    ours = [alarm for alarm in raised if alarm.rules == city.version]
+    if ours:
+        one = ours[0]
+        raise _Wrong(
+            f"{len(ours)} could not do what they say. Lately “{one.rule}”, {one.times} times: "
+            f"{one.reason}. Mend rules.toml; /staff/rules lists all."
+        )
+    return f"{len(city.rules.rule)} rules, all of them could run"
 
 
 async def _bus(settings: Settings, url: str) -> str:

@@ -34,11 +34,11 @@ def tried_words(tried: RuleTried) -> str:
     if tried.outcome == FITS:
         return _("It fits, and decides.")
     if tried.outcome == DIFFERS and tried.found:
-        return _("Not this one: it is for %(asked)s, and here is %(found)s.") % values
+        return _("Not this one: it is for %(asked)s; here it is %(found)s.") % values
     if tried.outcome == DIFFERS:
-        return _("Not this one: it is for %(asked)s, and that is not so here.") % values
+        return _("Not this one: it is for %(asked)s; that is not so here.") % values
     if tried.outcome == UNKNOWN:
-        return _("Nobody can tell: it is for %(asked)s, and no place is known.") % values
+        return _("Nobody can tell: it is for %(asked)s; no place is known.") % values
     return _("It cannot run: %(found)s. The catch-all takes the case.") % values
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -9,7 +10,14 @@ import asyncpg
 import pytest
 
 from bus.connect import Bus
-from bus.contracts import CaseAssigned, CaseClosed, CaseNoted, NoticeQueued
+from bus.contracts import (
+    CaseAmended,
+    CaseAssigned,
+    CaseClosed,
+    CaseNoted,
+    Contact,
+    NoticeQueued,
+)
 from bus.files import Files
 from bus.identity import complaint_id
 from gateway.settings import Settings
@@ -18,7 +26,7 @@ from gateway.staff.roles import MAY, Act
 from gateway.staff.sessions import COOKIE
 from router.rules import CITIES, load_city
 from router.service import Router, open_router
-from store import accounts, cases, sessions
+from store import absences, accounts, cases, sessions
 from store.model import Role, Status
 from tests.support.facts import ASSIGNEE, NOON, complaint
 from tests.support.staff import (
@@ -785,3 +793,202 @@ async def test_an_administrator_cannot_lock_themselves_out(
 async def test_accounts_are_for_administrators(pat: Reader) -> None:
     await pat.read("/staff/people", 403)
     await pat.read("/staff/people/new", 403)
+
+
+# ── who must act ────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+async def dana(reader: Reader) -> Reader:
+    """A lead of Neighborhood Services."""
+    assert goes_to(await reader.sign_in("dana.ruiz")) == "/staff"
+    return reader
+
+
+async def test_a_lead_says_who_of_the_department_is_away(dana: Reader, pool: asyncpg.Pool) -> None:
+    await put_account(pool, "carl.jensen", [Role.STAFF], department=OTHERS)
+    page = await dana.read("/staff/absences")
+    assert "Carl Jensen" in page
+    assert "Pat Moore" not in page, "others say that of theirs"
+    form = {
+        "absence_id": value_in(page, "absence_id"),
+        "login": "carl.jensen",
+        "first": "2026-01-05",
+        "last": "2099-01-09",
+    }
+    for _ in range(2):
+        answer = await dana.send("/staff/absences", form, page)
+        assert goes_to(answer) == "/staff/absences?done=added"
+    page = await dana.read("/staff/absences")
+    assert "from January 5, 2026 until January 9, 2099" in page
+    assert "said by Dana Ruiz" in page
+    async with pool.acquire() as conn:
+        [one] = await absences.upcoming(conn, NOON)
+    # The first moment of the first day and the end of the last, where the city is.
+    assert (str(one.begins), str(one.ends)) == (
+        "2026-01-05 06:00:00+00:00",
+        "2099-01-10 06:00:00+00:00",
+    )
+    answer = await dana.send(f"/staff/absences/{one.id}/end", {}, page)
+    assert goes_to(answer) == "/staff/absences?done=ended"
+    assert "Nobody." in await dana.read("/staff/absences")
+
+
+async def test_an_absence_that_cannot_be_meant_is_shown_again(dana: Reader) -> None:
+    page = await dana.read("/staff/absences")
+    right = {
+        "absence_id": value_in(page, "absence_id"),
+        "login": "dana.ruiz",
+        "first": "2026-01-05",
+        "last": "2026-01-09",
+    }
+    for wrong, sentence in (
+        ({"login": ""}, "Choose who is away."),
+        ({"login": "pat.moore"}, "Choose somebody from the list."),
+        ({"first": ""}, "Write the day as 2026-11-30."),
+        ({"first": "tomorrow"}, "Write the day as 2026-11-30."),
+        ({"last": "2026-01-04"}, "The last day is before the first."),
+    ):
+        answer = await dana.send("/staff/absences", right | wrong, page)
+        shown = await answer.text()
+        assert answer.status == 422
+        assert sentence in shown
+        assert f'value="{(right | wrong)["last"]}"' in shown, "what was typed is kept"
+
+
+async def test_a_lead_ends_no_absence_of_another_department(
+    dana: Reader, pool: asyncpg.Pool
+) -> None:
+    id_ = uuid4()
+    async with pool.acquire() as conn:
+        await absences.add(
+            conn, absence_id=id_, login="pat.moore", begins=NOON, ends=None, by="pat.moore"
+        )
+        answer = await dana.send(f"/staff/absences/{id_}/end", {})
+        assert answer.status == 403
+        assert len(await absences.upcoming(conn, NOON)) == 1
+
+
+async def test_only_those_who_may_see_rules_and_absences(pat: Reader) -> None:
+    for path in ("/staff/absences", "/staff/rules", "/staff/rules/reroute"):
+        await pat.read(path, status=403)
+
+
+async def test_the_rules_stand_in_words_with_what_they_could_not_do(
+    dana: Reader, pool: asyncpg.Pool
+) -> None:
+    told = complaint()
+    broken = {"rule": "Near", "outcome": "broken", "condition": "near", "found": "no place"}
+    await file(
+        pool, told, routed(told, department=None, assignee=None, rule="Near", trace=[broken])
+    )
+    page = await dana.read("/staff/rules")
+    assert "Limbs in wires at night" in page
+    assert "For the type Tree Trim/PowerObstr, Power Problem; the time 17:00-07:00" in page
+    assert "the team power line crew (Ruth Kemp, Joel Archer), to who has least to do" in page
+    assert "<strong>Near</strong>: near: no place." in page
+
+
+async def test_a_case_tells_each_rule_that_was_tried(pat: Reader, pool: asyncpg.Pool) -> None:
+    trace = [
+        {
+            "rule": "Night crew",
+            "outcome": "differs",
+            "condition": "time",
+            "asks": "17:00-07:00",
+            "found": "Fri 2026-11-20 12:00",
+        },
+        {"rule": "By the river", "outcome": "unknown", "condition": "near", "asks": "9 feet"},
+    ]
+    page = await pat.read(f"/staff/cases/{await a_case(pool, trace=trace)}")
+    assert "2 rules that were tried" in page
+    assert "Not this one: it is for the time 17:00-07:00; here it is Fri 2026-11-20 12:00." in page
+    assert "Nobody can tell: it is for places 9 feet; no place is known." in page
+    assert "None fits: the type says the department." in page
+    page = await pat.read(f"/staff/cases/{complaint().message_id}?lang=es")
+    assert "Esta no: es para el horario 17:00-07:00" in page
+
+
+async def test_staff_say_that_a_case_is_no_emergency(pat: Reader, pool: asyncpg.Pool) -> None:
+    case_id = await a_case(pool, emergency=True)
+    triage = await pat.read("/staff/queue?view=triage")
+    assert str(case_id) in triage, "it stands on the triage desk until somebody begins"
+    page = await pat.read(f"/staff/cases/{case_id}")
+    form = {"emergency": value_in(page, "emergency"), "seen": value_in(page, "seen")}
+    assert form["emergency"] == "no"
+    answer = await pat.send(f"/staff/cases/{case_id}/emergency", form, page)
+    assert goes_to(answer) == f"/staff/cases/{case_id}?done=emergency"
+    assert not (await the_case(pool, case_id)).emergency
+    assert str(case_id) not in await pat.read("/staff/queue?view=triage")
+    assert "Pat Moore said that it is no emergency." in await pat.read(f"/staff/cases/{case_id}")
+
+
+async def test_danger_stands_beside_the_words_while_a_call_is_typed_and_when_it_is_saved(
+    pat: Reader,
+) -> None:
+    form = await pat.read("/staff/calls/new?fresh")
+    call = {"call": value_in(form, "call"), "text": "the shed is on fire", "anonymous": "yes"}
+    for words, danger in ((call["text"], True), ("a pothole", False)):
+        answer = await pat.send("/staff/calls/suggest", call | {"text": words}, form)
+        piece = await answer.text()
+        told = piece[piece.index('id="danger"') :]
+        assert 'hx-swap-oob="true"' in told
+        assert ("This sounds like an emergency." in told) is danger
+    saved = goes_to(await pat.send("/staff/calls/new", call, form))
+    assert "This sounds like an emergency." in await pat.read(saved)
+
+
+async def test_whose_turn_it_is_stands_beside_a_call(pat: Reader, pool: asyncpg.Pool) -> None:
+    """Who is away is not named, though the city's folder does not know of it."""
+    await put_account(pool, "ruth.kemp", [Role.STAFF], department="IPL")
+    await put_account(pool, "joel.archer", [Role.LEAD], department="IPL")
+    form = await pat.read("/staff/calls/new?fresh")
+    call = {"call": value_in(form, "call"), "problem_type": "Street Light Out", "text": "light out"}
+    assert "Ruth Kemp" in await (await pat.send("/staff/calls/suggest", call, form)).text()
+    async with pool.acquire() as conn:
+        await absences.add(
+            conn, absence_id=uuid4(), login="ruth.kemp", begins=None, ends=None, by="joel.archer"
+        )
+    assert "Joel Archer" in await (await pat.send("/staff/calls/suggest", call, form)).text()
+
+
+async def test_what_would_move_is_shown_and_moved_when_asked(
+    dana: Reader, pool: asyncpg.Pool
+) -> None:
+    """Cases that a person gave to somebody, or set the type of, are not asked about."""
+    for login in ("jo.linden", "max.odell"):
+        await put_account(pool, login, [Role.STAFF], department=STREETS)
+    place = {"lat": 39.0911, "lon": -94.4155, "text": "Huge pothole, it blew my tire"}
+    told = [complaint(number, **place) for number in (1, 2, 3, 4)]
+    now = datetime.now(UTC)
+    told = [one.model_copy(update={"occurred_at": now}) for one in told]
+    elsewhere = {"department": "MS-ENGINEERING", "problem_type": "Sidewalk/Curb"}
+    await file(pool, *told, *(routed(one, **elsewhere) for one in told))
+    async with pool.acquire() as conn:
+        await cases.assign(
+            conn, told[1].message_id, department=STREETS, assignee=None, by="pat.moore"
+        )
+        await cases.set_problem_type(
+            conn, told[2].message_id, problem_type="Sinkhole", by="pat.moore"
+        )
+        await cases.close(conn, told[3].message_id, outcome="fixed", words="Done.", by="pat.moore")
+    day = (now - timedelta(days=1)).date().isoformat()
+    page = await dana.read(f"/staff/rules/reroute?since={day}")
+    assert "1 case would go elsewhere." in page
+    assert "0 stay where they are; 2 are not touched" in page
+    assert told[0].reference in page
+    assert "Jo Linden" in page
+    for _ in range(2):
+        answer = await dana.send("/staff/rules/reroute", {"since": day}, page)
+        assert goes_to(answer) == "/staff/rules?asked=1"
+    async with pool.acquire() as conn:
+        asked = [fact for fact in await to_tell(conn) if isinstance(fact, CaseAmended)]
+    assert len({fact.message_id for fact in asked}) == 1, "asked twice, it is one question"
+    assert {fact.case.case_id for fact in asked} == {told[0].message_id}
+    assert all(fact.rules_changed and fact.case.reporter == Contact() for fact in asked)
+
+
+async def test_a_day_that_cannot_be_meant_is_asked_for_again(dana: Reader) -> None:
+    for since in ("", "yesterday", "1999-01-01"):
+        page = await dana.read(f"/staff/rules/reroute?since={since}", status=422)
+        assert 'name="since"' in page
