@@ -56,7 +56,7 @@ def try_(
                 trial = await try_rules(
                     conn, now_router, draft_router, begin_of(since, current.zone), datetime.now(UTC)
                 )
-        _tell_trial(trial, since, format)
+        tell_trial(trial, since, format)
         return 0
 
     return go(work())
@@ -117,7 +117,8 @@ def _learns_alike(one: City, other: City) -> bool:
 # ── telling ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _tell_trial(trial: Trial, since: date, format: str) -> None:
+def tell_trial(trial: Trial, since: date, format: str) -> None:
+    """Prints what a draft would have done."""
     if format == "json":
         line(
             {

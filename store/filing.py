@@ -401,8 +401,9 @@ async def place_complaints(conn: asyncpg.Connection, told: Sequence[ComplaintRou
 
 async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted]) -> None:
     found = {row["id"]: row for row in await conn.fetch(LOCK, list(told))}
+    alarmed: set[UUID] = set()
     if missing := told.keys() - found.keys():
-        await _excuse(conn, [told[complaint] for complaint in sorted(missing)])
+        alarmed = await _excuse(conn, [told[complaint] for complaint in sorted(missing)])
     now = datetime.now(UTC)
     held = {
         case_id: found[case_id]["assignee"]
@@ -430,7 +431,8 @@ async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted
         events.append(_routed(routed, now, kind))
         if places and moves and _status(routed) is Status.ASSIGNED:
             facts.append(_case_assigned(case, routed, now, types=types))
-        if routed.emergency and not case["emergency"] and case["urgency_by"] is None:
+        known = case["emergency"] or case["urgency_by"] is not None or case_id in alarmed
+        if routed.emergency and not known:
             facts.append(await _case_alarmed(conn, case_id, routed.message_id, now))
     if rows:
         await conn.execute(PLACE, *(list(column) for column in zip(*rows, strict=True)))
@@ -474,7 +476,9 @@ RAISE_ALARM = """
 """
 
 
-async def _excuse(conn: asyncpg.Connection, told: Sequence[ComplaintRouted]) -> None:
+async def _excuse(conn: asyncpg.Connection, told: Sequence[ComplaintRouted]) -> set[UUID]:
+    """Answers routings of what opened no case; the cases that became emergencies by them."""
+    raised: set[UUID] = set()
     waited_for = {routed.complaint_id: routed for routed in told}
     for row in await conn.fetch(WITHOUT_CASE, list(waited_for)):
         routed = waited_for.pop(row["id"])
@@ -493,8 +497,10 @@ async def _excuse(conn: asyncpg.Connection, told: Sequence[ComplaintRouted]) -> 
             await add_events(conn, [event])
             alarmed = await _case_alarmed(conn, row["case_id"], routed.message_id, event.at)
             await outbox.append(conn, [alarmed])
+            raised.add(row["case_id"])
     if waited_for:
         raise NotYet(f"{len(waited_for)} not filed yet, as {min(waited_for)}")
+    return raised
 
 
 def _row(

@@ -112,6 +112,22 @@ async def test_danger_in_a_further_text_is_answered_at_once(
     assert (await kinds(conn, case_id))[-1] == "emergency"
 
 
+async def test_a_case_and_its_further_text_heard_together_are_answered_once(
+    pool: asyncpg.Pool, conn: asyncpg.Connection
+) -> None:
+    """The words joined the case: the router looks at it again, while it routes the text itself."""
+    first, more = text(1, "a wire hangs low"), text(2, "now it is on fire", emergency=True)
+    await file(pool, first)  # type: ignore[arg-type]
+    await file(pool, more)  # type: ignore[arg-type]
+    again = {"message_id": fact_id("again"), "amended": True, "emergency": True}
+    await file(
+        pool,
+        routed(complaint(2, "sms"), emergency=True),
+        routed(complaint(1, "sms")).model_copy(update=again),
+    )
+    assert len(await alarmed(conn)) == 1
+
+
 async def test_danger_waits_for_no_answer_to_a_question(
     pool: asyncpg.Pool, conn: asyncpg.Connection
 ) -> None:
