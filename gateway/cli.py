@@ -35,7 +35,6 @@ from gateway.explain import in_json, in_sentences, route_heard
 from gateway.house import House
 from gateway.intake import Taken as TakenMails
 from gateway.intake import take_folder
-from gateway.logs import set_up
 from gateway.rules_commands import rules
 from gateway.run import companions, engines_of, reach, running
 from gateway.run import run as run_

@@ -83,7 +83,7 @@ async def open_house(
             )
         )
         texts = await open_things.enter_async_context(open_text_sender(texting_of(settings)))
-        around = surroundings(settings, bus=bus, pool=pool, files=files, city=router.city)
+        around = surroundings(settings, bus=bus, pool=pool, files=files, city=city)
         yield House(
             settings=settings,
             city=city,

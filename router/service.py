@@ -43,6 +43,7 @@ class Router:
         self.model = model
         self._locator = Locator(city.boundary, city.districts, city.places)
         self._matcher = Matcher(city.rules, city)
+        self._dangers = city.emergency_words  # made ready now, and not by the first complaint
 
     def route(
         self, complaints: Sequence[ComplaintReceived], *, at: datetime | None = None
@@ -80,7 +81,7 @@ class Router:
     ) -> ComplaintRouted:
         # Of an answer only what is new: our own mails, which it quotes, say "call 911".
         fresh = complaint.follows.fresh if complaint.follows else None
-        danger = self.city.emergency_words.found_in(fresh or complaint.text)
+        danger = self._dangers.found_in(fresh or complaint.text)
         emergency = danger is not None or complaint.emergency
         problem_type, confidence, type_reasons = self._type_of(complaint, guess)
         decision = self._matcher.decide(
