@@ -103,6 +103,8 @@ _BOUNDARY = re.compile(
     r"^--([^\s\"](?:[^\r\n\"]{0,90}[^\s\"])?)[ \t]*\r?\n(?:content-[a-z-]+:|\r?\n)",
     re.MULTILINE | re.I,
 )
+_HEADED = re.compile(r"content-[a-z-]+[ \t]*:", re.IGNORECASE)
+_MOST_PIECES = 50
 _EDGE = re.compile(r"^--\S{1,100}[ \t]*\r?$", re.MULTILINE)
 _PAGE = re.compile(r"\s*<(?:!doctype|html|body|div|p)\b", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/=\s]+")
@@ -413,6 +415,8 @@ class _Reading:
         self.unreadable: str | None = None
         self._problems = problems
         self._bodies: list[_Body] = []
+        self._boundaries: set[str] = set()
+        self._epilogues: list[str] = []
 
     def body(self) -> tuple[str, str | None]:
         """The whole readable text, and the HTML where there is some."""
@@ -425,6 +429,11 @@ class _Reading:
 
     def take(self, message: Message) -> None:
         self._part(message, None, depth=0, first=True)
+        if not self.attachments and not any(one.text().strip() for one in self._bodies):
+            # Where parts ended too early, what was meant to be one stands below them.
+            below, self._epilogues = self._epilogues, []
+            for words in below[:_MOST_PIECES]:
+                self._part(_as_part(words), None, depth=0, first=True)
 
     def _part(
         self, part: Message, body: _Body | None, *, depth: int, first: bool, within: str = "mixed"
@@ -435,13 +444,45 @@ class _Reading:
             self._problems.append("Parts lie too deep inside each other.")
             return
         if part.get_content_maintype() == "multipart":
+            if boundary := _parameter(part, "boundary"):
+                self._boundaries.add(boundary)
             if not part.is_multipart():
                 part = self._salvaged(part)
                 kind = part.get_content_type()
             if part.is_multipart():
                 self._multipart(part, kind, body, depth, first, within)
                 return
+        pieces = self._pieces(part)
         _try(self._problems, "A part", self._leaf, part, kind, body, first, within)
+        for piece in pieces:
+            self._part(_as_part(piece), None, depth=depth + 1, first=False)
+
+    def _pieces(self, part: Message) -> list[str]:
+        """
+        What a part holds of others, taken out of it: lines that part an outer or an earlier
+        multipart tell that its own end is missing.
+        """
+        written = part.get_payload()
+        if not isinstance(written, str):
+            return []
+        found = [one for one in sorted(self._boundaries)[:_MOST_PIECES] if f"--{one}" in written]
+        if not found:
+            return []
+        marks = "|".join(re.escape(one) for one in sorted(found, key=len, reverse=True))
+        mark = rf"^--({marks})(--)?[ \t]*\r?(?:\n|\Z)"
+        first, *others = re.split(mark, written, flags=re.MULTILINE)
+        # An end that stands on the last line of the words themselves.
+        first = re.sub(rf"--(?:{marks})--\s*\Z", "", first)
+        if first == written:
+            return []
+        self._problems.append("Its parts are not parted as it says.")
+        part.set_payload(first)
+        pieces = []
+        for closing, piece in zip(others[1::3], others[2::3], strict=True):
+            if closing:
+                break  # what stands below the end is no part
+            pieces.append(piece)
+        return pieces[:_MOST_PIECES]
 
     def _salvaged(self, part: Message) -> Message:
         """Parts whose boundary is not the one that was promised; else its bytes as text."""
@@ -463,6 +504,8 @@ class _Reading:
         self, part: Message, kind: str, body: _Body | None, depth: int, first: bool, within: str
     ) -> None:
         inside = cast(list[Message], part.get_payload())
+        if len(str(part.epilogue or "").strip()) > 1:
+            self._epilogues.append(str(part.epilogue))
         subtype = kind.partition("/")[2]
         if subtype == "encrypted":
             self.unreadable = "pgp"
@@ -622,6 +665,13 @@ class _Reading:
         content_id: str | None = None,
     ) -> None:
         self.attachments.append(Attachment(name, _sniffed(data, kind), data, inline, content_id))
+
+
+def _as_part(words: str) -> Message:
+    """Headers and what stands below them, or only words."""
+    if not _HEADED.match(words):
+        words = f"\n{words}"
+    return message_from_bytes(words.encode("utf-8", "surrogateescape"), policy=TOLERANT)
 
 
 def _tnef_text(opened: TNEF, body: _Body) -> None:

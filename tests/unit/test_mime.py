@@ -370,6 +370,42 @@ def test_a_line_that_is_no_header_hides_none() -> None:
     assert read.sender == Address("", "a@example.org")
 
 
+def parts(*lines: str) -> Mail:
+    return read_mail("\n".join(("From: a@example.org", *lines)).encode())
+
+
+NESTED = 'Content-Type: multipart/mixed; boundary="{}"'
+
+
+def test_words_below_a_part_that_does_not_end_are_words_and_no_boundaries() -> None:
+    read = parts(
+        NESTED.format("out"), "", "--out", NESTED.format("in"), "", "--in",
+        "Content-Type: text/plain", "", "One", "--out", "Content-Type: text/plain", "", "Two",
+        "--in", "Content-Type: text/plain", "", "Three", "--in", "Content-Type: image/gif",
+        "Content-Disposition: attachment; filename=a.gif", "", "GIF89a",
+    )  # fmt: skip
+    assert read.text == "One\n\nTwo\n\nThree"
+    assert [one.name for one in read.attachments] == ["a.gif"]
+    assert read.problems
+
+
+def test_an_end_on_the_last_line_of_the_words_is_none_of_them() -> None:
+    read = parts(NESTED.format("b"), "", "--b", "Content-Type: text/plain", "", "The end.--b--")
+    assert read.text == "The end."
+    read = parts(NESTED.format("b"), "", "--b", "", "Call --b-- or --c--, please.", "--b--")
+    assert read.text == "Call --b-- or --c--, please."
+
+
+def test_where_parts_end_too_early_what_stands_below_is_read() -> None:
+    lost = (
+        NESTED.format("a--"), "", "--a--", NESTED.format("a----"), "", "--a----",
+        "Content-Type: text/plain", "", "A tree fell.", "--a------",
+    )  # fmt: skip
+    assert parts(*lost).text == "A tree fell."
+    footer = (NESTED.format("b"), "", "--b", "", "Words.", "--b--", "", "Sent by a virus scanner.")
+    assert parts(*footer).text == "Words.", "below a mail's end stands nothing of it"
+
+
 def test_forwarded_is_not_answered() -> None:
     body = (
         "Please see below.\n\n---------- Forwarded message ---------\nFrom: Bo <bo@example.org>\n"
