@@ -193,10 +193,13 @@ async def test_a_mail_that_kills_two_workers_is_refused() -> None:
     async with MailReader() as reader:
         await reader.read(GOOD)
         stuck = asyncio.create_task(refused(reader, STUCK))
-        for _ in range(2):
-            await asyncio.sleep(0.7)
-            for pid in reader.pids:
-                os.kill(pid, signal.SIGKILL)
+        killed: set[int] = set()
+        async with asyncio.timeout(20):
+            while len(killed) < 2:
+                await asyncio.sleep(0.1)
+                for pid in set(reader.pids) - killed:
+                    killed.add(pid)
+                    os.kill(pid, signal.SIGKILL)
         assert "died" in await stuck
         assert (await reader.read(GOOD)).subject == "Lamp"
 
