@@ -11,7 +11,7 @@ import pwd
 import shutil
 import socket
 import subprocess
-import sysconfig
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -24,6 +24,7 @@ from channels.email_settings import MailboxSettings
 USER = "311@city.example"
 PASSWORD = 'let "me" in \\ please'
 SECONDS = 20.0
+ROOT = Path(__file__).parents[2]
 
 imaplib._MAXLINE = 10_000_000
 
@@ -76,15 +77,24 @@ class Pymap:
         self._log = folder / "pymap.log"
 
     def start(self) -> None:
-        pymap = Path(sysconfig.get_path("scripts")) / "pymap"
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 [
-                    *(pymap, "--host", "127.0.0.1", "--port", str(self.port), "--no-tls"),
+                    *(
+                        sys.executable,
+                        "-m",
+                        "tests.support.pymap_quick",
+                        "--host",
+                        "127.0.0.1",
+                        "--port",
+                        str(self.port),
+                        "--no-tls",
+                    ),
                     *("dict", "--demo-user", USER, "--demo-password", PASSWORD),
                 ],
                 stdout=log,
                 stderr=log,
+                cwd=ROOT,
             )
         _await_port(self.port, self._process, self._log)
 
