@@ -6,7 +6,9 @@ from uuid import UUID
 
 from nats.aio.msg import Msg
 
+from bus.codec import CONTRACT_HEADER, decode, subject_of
 from bus.contracts import CaseFact, ComplaintReceived, ComplaintRouted, DeadLetter, Fact
+from bus.errors import Refused, Unreadable
 from bus.identity import fact_id
 from bus.publish import Letter
 
@@ -45,6 +47,31 @@ def raised(letter: DeadLetter, *, time: int) -> Letter:
         headers=headers | {"Nats-Msg-Id": f"{letter.original_id}#dead{time}"},
         stream=letter.original_subject.partition(".")[0],
     )
+
+
+def mend(letter: DeadLetter, text: str, tag: str) -> tuple[dict[str, str], str]:
+    """
+    The headers and the payload of a mended copy, ready to be raised in the letter's place.
+
+    Raises `Refused` with a sentence when nobody could hear it: it is no message of the contract
+    `tag`, would be told elsewhere, or bears another id than the letter, which would make two of it.
+    """
+    fact = decode(text.encode(), tag)
+    if subject_of(fact) != letter.original_subject:
+        raise Refused(
+            f"it would be told on {subject_of(fact)}, and the letter lay on "
+            f"{letter.original_subject}"
+        )
+    try:
+        before = decode(
+            base64.b64decode(letter.payload), letter.headers.get(CONTRACT_HEADER, "")
+        ).message_id
+    except Unreadable:
+        before = None  # it never was a message of ours: whatever id it is given is its first
+    if before not in (None, fact.message_id):
+        raise Refused(f"message_id has to stay {before}")
+    headers = dict(letter.headers) | {CONTRACT_HEADER: tag}
+    return headers, base64.b64encode(text.encode()).decode()
 
 
 def _complaint_of(fact: Fact | None) -> UUID | None:

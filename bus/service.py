@@ -16,3 +16,5 @@ class Service:
 
     name: str
     run: Callable[[asyncio.Event], Coroutine[None, None, None]]
+    durables: tuple[str, ...] = ()
+    """Those that it hears."""

@@ -35,6 +35,8 @@ from gateway.explain import in_json, in_sentences, route_heard
 from gateway.house import House
 from gateway.intake import Taken as TakenMails
 from gateway.intake import take_folder
+from gateway.operator.bus_commands import bus
+from gateway.operator.dead_commands import dead
 from gateway.rules_commands import rules
 from gateway.run import companions, engines_of, reach, running
 from gateway.run import run as run_
@@ -67,6 +69,8 @@ app.command(user)
 app.command(city)
 app.command(intake)
 app.command(rules)
+app.command(dead)
+app.command(bus)
 
 
 # ── running ─────────────────────────────────────────────────────────────────────────────────────

@@ -1,9 +1,12 @@
 """The only place that knows everybody: it opens what services need and hands it to them."""
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import datetime
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -16,6 +19,7 @@ from bus.errors import Unavailable
 from bus.files import Files, open_files
 from bus.publish import Tell, letter_for
 from bus.service import Service
+from bus.signs import Place, Sign, answer
 from bus.worker import Listener, listen
 from channels.base import Ledger, Settled, Surroundings
 from channels.intake import Intake
@@ -185,7 +189,37 @@ def _channels(house: House) -> Service:
                         name=listener.durable,
                     )
 
-    return Service("channels", run)
+    heard = tuple(one.durable for each in house.channels.values() for one in each.listeners)
+    return Service("channels", run, heard)
+
+
+def answering(house: House, services: Sequence[Service]) -> Service:
+    """Tells whoever asks what this process does, and how its channels fare."""
+    process = f"{socket.gethostname()}:{os.getpid()}"
+    started_at = datetime.now(UTC)
+    names = tuple(one.name for one in services)
+    durables = tuple(durable for one in services for durable in one.durables)
+
+    def sign() -> Sign:
+        # Only where channels run do they know anything.
+        places = house.channels.values() if "channels" in names else ()
+        return Sign(
+            process=process,
+            services=names,
+            durables=durables,
+            places=tuple(
+                Place(channel=each.name, **asdict(watched))
+                for each in places
+                if each.state is not None
+                for watched in each.state()
+            ),
+            started_at=started_at,
+        )
+
+    async def run(stop: asyncio.Event) -> None:
+        await answer(house.bus.client, sign, stop)
+
+    return Service("signs of life", run)
 
 
 def _router(house: House) -> Service:
@@ -258,4 +292,4 @@ def _listening(
             for other in besides:
                 tasks.create_task(other.run(stop), name=f"{name} {other.name}")
 
-    return Service(name, run)
+    return Service(name, run, tuple(listener.durable for listener in listeners))

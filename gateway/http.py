@@ -12,6 +12,7 @@ from channels.web_form import WebForm
 from gateway import health, keys
 from gateway.demo.pages import DemoPages
 from gateway.house import House
+from gateway.operator import routes as operator
 from gateway.pages import layout
 from gateway.pages.city_page import page_of
 from gateway.resident import routes as resident
@@ -29,6 +30,8 @@ _GRACE = 10.0  # seconds that requests under way have to finish
 def application(house: House) -> web.Application:
     """The application, not yet served."""
     app = web.Application(client_max_size=_MOST_BYTES)
+    app[keys.BUS] = house.bus
+    app[keys.CHANNELS] = house.channels
     app[keys.POOL] = house.pool
     app[keys.FILES] = house.files
     app[keys.DRAFTS] = house.bus.drafts
@@ -50,6 +53,7 @@ def application(house: House) -> web.Application:
     if house.stage is not None:
         app.add_routes(DemoPages(house.stage).routes())
     staff.prepare(app)
+    operator.prepare(app)
     return app
 
 

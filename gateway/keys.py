@@ -1,11 +1,15 @@
 """The keys under which the web application holds what its handlers use."""
 
+from collections.abc import Mapping
+
 import asyncpg
 from aiohttp import web
 
+from bus.connect import Bus
 from bus.drafts import Drafts
 from bus.files import Files
 from bus.publish import Tell
+from channels.base import Channel
 from channels.intake import Intake
 from channels.photos import Darkroom
 from channels.second_look import SecondLook
@@ -15,6 +19,8 @@ from gateway.settings import Settings
 from router.rules import City
 from router.service import Router
 
+BUS = web.AppKey("bus", Bus)
+CHANNELS: web.AppKey[Mapping[str, Channel]] = web.AppKey("channels")
 POOL = web.AppKey("pool", asyncpg.Pool)
 FILES = web.AppKey("files", Files)
 DRAFTS = web.AppKey("drafts", Drafts)

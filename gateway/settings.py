@@ -44,6 +44,8 @@ class HttpSettings(BaseModel):
     """The public address, as `https://report.example.gov`; empty: host and port."""
     trusted_proxies: int = Field(default=0, ge=0, le=5)
     """How many proxies of ours stand in front and append to X-Forwarded-For."""
+    metrics_token: SecretStr | None = None
+    """Whoever asks for `/metrics` must bear it. Empty: only who sits at this machine may ask."""
 
 
 class LogSettings(BaseModel):

@@ -117,19 +117,14 @@ class Grave:
     resolved_why: str | None
 
 
-SELECT_GRAVE = """
-    SELECT id, durable, stream, sequence, original_subject, original_id, complaint_id, reason,
-           tries, headers, payload, at, resolved_at, resolved_by, resolved_how, resolved_why
-    FROM dead_letters
+COLUMNS = """
+    id, durable, stream, sequence, original_subject, original_id, complaint_id, reason, tries,
+    headers, payload, at, resolved_at, resolved_by, resolved_how, resolved_why
 """
 
-WAITING = SELECT_GRAVE + " WHERE resolved_at IS NULL ORDER BY at, id LIMIT $1"
-BY_ID = SELECT_GRAVE + " WHERE id = $1"
+BY_ID = f"SELECT {COLUMNS} FROM dead_letters WHERE id = $1"  # noqa: S608 - our own words
 
-
-async def waiting(conn: asyncpg.Connection, limit: int = 200) -> list[Grave]:
-    """Dead letters that nobody has looked after yet, oldest first."""
-    return [Grave(**row) for row in await conn.fetch(WAITING, limit)]
+LIKE = "SELECT id FROM dead_letters WHERE id::text LIKE $1 || '%' ORDER BY at LIMIT 2"
 
 
 async def by_id(conn: asyncpg.Connection, letter_id: UUID) -> Grave | None:
@@ -138,43 +133,88 @@ async def by_id(conn: asyncpg.Connection, letter_id: UUID) -> Grave | None:
     return None if row is None else Grave(**row)
 
 
-RESOLVE = """
-    UPDATE dead_letters
-    SET resolved_at = now(), resolved_by = $2, resolved_how = $3, resolved_why = $4
-    WHERE id = $1 AND resolved_at IS NULL
-    RETURNING complaint_id
+async def named(conn: asyncpg.Connection, beginning: str) -> UUID | None:
+    """The only dead letter whose id begins so; None when there is none, or more than one."""
+    start = beginning.strip().lower()
+    if not start or not set(start) <= set("0123456789abcdef-"):
+        return None
+    rows = await conn.fetch(LIKE, start)
+    return rows[0]["id"] if len(rows) == 1 else None
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which dead letters; what is empty lets all through."""
+
+    durable: str = ""
+    reason: str = ""
+    """Words that stand in the reason, in whatever case."""
+    since: datetime | None = None
+    until: datetime | None = None
+    resolved: bool | None = False
+    """False: those that wait; True: those that somebody looked after; None: all."""
+
+
+MATCHES = """
+    WHERE ($1 = '' OR durable = $1)
+      AND ($2 = '' OR position(lower($2) IN lower(reason)) > 0)
+      AND ($3::timestamptz IS NULL OR at >= $3)
+      AND ($4::timestamptz IS NULL OR at < $4)
+      AND ($5::boolean IS NULL OR (resolved_at IS NOT NULL) = $5)
 """
 
-# Another letter of the same complaint may still be waiting to be replayed.
-IGNORE = """
-    UPDATE complaints
-    SET state = 'ignored', reason = $2, settled_at = now()
-    WHERE id = $1
-      AND state = 'quarantined'
-      AND NOT EXISTS (
-          SELECT FROM dead_letters WHERE complaint_id = $1 AND resolved_at IS NULL
-      )
+FIND = f"SELECT {COLUMNS} FROM dead_letters {MATCHES} ORDER BY at, sequence, id LIMIT $6 OFFSET $7"  # noqa: S608
+COUNT = f"SELECT count(*) FROM dead_letters {MATCHES}"  # noqa: S608
+IDS = f"SELECT id FROM dead_letters {MATCHES} ORDER BY at, sequence, id LIMIT $6"  # noqa: S608
+
+
+async def find(
+    conn: asyncpg.Connection, wanted: Wanted, *, limit: int = 200, offset: int = 0
+) -> list[Grave]:
+    """The dead letters that are wanted, oldest first. Looking at them changes nothing."""
+    rows = await conn.fetch(FIND, *_values(wanted), limit, offset)
+    return [Grave(**row) for row in rows]
+
+
+async def count(conn: asyncpg.Connection, wanted: Wanted) -> int:
+    """How many are wanted."""
+    number: int = await conn.fetchval(COUNT, *_values(wanted))
+    return number
+
+
+async def ids(conn: asyncpg.Connection, wanted: Wanted, *, limit: int = 10_000) -> list[UUID]:
+    """The ids of those that are wanted, oldest first."""
+    return [row["id"] for row in await conn.fetch(IDS, *_values(wanted), limit)]
+
+
+async def waiting(conn: asyncpg.Connection, limit: int = 200) -> list[Grave]:
+    """Dead letters that nobody has looked after yet, oldest first."""
+    return await find(conn, Wanted(), limit=limit)
+
+
+def _values(wanted: Wanted) -> tuple[object, ...]:
+    return wanted.durable, wanted.reason, wanted.since, wanted.until, wanted.resolved
+
+
+@dataclass(frozen=True)
+class Heap:
+    """Dead letters of one durable for one reason that wait."""
+
+    durable: str
+    reason: str
+    count: int
+
+
+HEAPS = """
+    SELECT durable, reason, count(*) AS count
+    FROM dead_letters
+    WHERE resolved_at IS NULL
+    GROUP BY durable, reason
+    ORDER BY count(*) DESC, durable, reason
+    LIMIT 50
 """
 
 
-async def replayed(conn: asyncpg.Connection, letter_id: UUID, *, by: str, why: str = "") -> bool:
-    """Note that a letter was told again; False when somebody had looked after it before."""
-    row = await conn.fetchrow(RESOLVE, letter_id, by, "replayed", clean(why))
-    return row is not None
-
-
-async def discard(conn: asyncpg.Connection, letter_id: UUID, *, by: str, why: str) -> bool:
-    """
-    Note that a letter needs no answer, and why; its complaint, if it was in quarantine, counts
-    as ignored. False when somebody had looked after it before; `ValueError` without a reason.
-    """
-    said = clean(why).strip()
-    if not said:
-        raise ValueError("a letter is discarded with a reason")
-    async with conn.transaction():
-        row = await conn.fetchrow(RESOLVE, letter_id, by, "discarded", said)
-        if row is None:
-            return False
-        if row["complaint_id"] is not None:
-            await conn.execute(IGNORE, row["complaint_id"], said)
-    return True
+async def heaps(conn: asyncpg.Connection) -> list[Heap]:
+    """What waits, by durable and reason, the largest first."""
+    return [Heap(**row) for row in await conn.fetch(HEAPS)]

@@ -24,7 +24,17 @@ from bus.errors import Refused, Unavailable
 from bus.publish import Post
 from bus.service import Service
 from bus.worker import Listener
-from store import asking, deliveries, filing, follow, graves, housekeeping, outbox, resending
+from store import (
+    asking,
+    deliveries,
+    filing,
+    follow,
+    graves,
+    housekeeping,
+    outbox,
+    replaying,
+    resending,
+)
 from store.aside import set_aside
 from store.follow_settings import FollowSettings
 from store.pool import GONE, renew_after
@@ -74,7 +84,10 @@ def listeners(pool: asyncpg.Pool, rules: FollowSettings = RULES) -> list[Listene
 
 
 def services(pool: asyncpg.Pool, post: Post, rules: FollowSettings = RULES) -> list[Service]:
-    """What runs beside the listeners: who tells, asks back, sends lost texts again, and sweeps."""
+    """
+    What runs beside the listeners: who tells, asks back, sends lost texts again, tells dead letters
+    again, and sweeps.
+    """
 
     async def relay(stop: asyncio.Event) -> None:
         await outbox.relay(pool, post, stop)
@@ -88,10 +101,14 @@ def services(pool: asyncpg.Pool, post: Post, rules: FollowSettings = RULES) -> l
     async def ask(stop: asyncio.Event) -> None:
         await asking.keep_asking(pool, rules, stop)
 
+    async def replay(stop: asyncio.Event) -> None:
+        await replaying.keep_replaying(pool, post, stop)
+
     return [
         Service("relay", relay),
         Service("asking", ask),
         Service("resending", resend),
+        Service("replaying", replay),
         Service("housekeeping", keep_house),
     ]
 

@@ -28,6 +28,8 @@ class Act(StrEnum):
     """See by which rules cases are given out, and which of them could not run."""
     REROUTE = "reroute"
     """Have open cases given out anew after the rules changed."""
+    OPERATE = "operate"
+    """See how the bus and the services do, and look after dead letters."""
 
 
 MAY: Mapping[Role, frozenset[Act]] = MappingProxyType(
@@ -47,7 +49,7 @@ MAY: Mapping[Role, frozenset[Act]] = MappingProxyType(
                 Act.REROUTE,
             }
         ),
-        Role.OPERATOR: frozenset({Act.READ, Act.MAILBOX, Act.MESSAGES, Act.RULES}),
+        Role.OPERATOR: frozenset({Act.READ, Act.MAILBOX, Act.MESSAGES, Act.RULES, Act.OPERATE}),
         Role.ADMIN: frozenset(Act),
     }
 )

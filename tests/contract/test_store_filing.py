@@ -8,7 +8,7 @@ import pytest
 from bus.contracts import CaseAssigned, CaseOpened, ComplaintReceived, DeadLetter, Fact
 from bus.errors import NotYet
 from bus.identity import fact_id, read_reference
-from store import cases, graves, ledger, search
+from store import cases, grave_acts, graves, ledger, search
 from store.model import Status
 from tests.support.facts import ASSIGNEE, NOON, PHOTO, complaint
 from tests.support.store import file, hear, kinds, put_staff, routed, to_tell
@@ -243,8 +243,10 @@ async def test_what_could_not_be_filed_is_in_quarantine_until_it_is_replayed(
         await file(pool, told)
         equation = await ledger.equation(conn)
         assert (equation.filed, equation.quarantined, equation.closes) == (1, 0, True)
-        assert await graves.replayed(conn, grave.id, by="olga.op")
-        assert not await graves.replayed(conn, grave.id, by="olga.op")
+        assert await grave_acts.want_replay(conn, [grave.id], by="olga.op") == [grave.id]
+        assert await grave_acts.want_replay(conn, [grave.id], by="olga.op") == []
+        [due] = await grave_acts.due(conn, 10)
+        await grave_acts.told(conn, [due.act])
         assert await graves.waiting(conn) == []
 
 
@@ -256,8 +258,8 @@ async def test_a_discarded_complaint_is_ignored_with_the_reason_for_ever(
     async with pool.acquire() as conn:
         [grave] = await graves.waiting(conn)
         with pytest.raises(ValueError, match="reason"):
-            await graves.discard(conn, grave.id, by="olga.op", why=" ")
-        assert await graves.discard(conn, grave.id, by="olga.op", why="a test message")
+            await grave_acts.discard(conn, [grave.id], by="olga.op", why=" ")
+        assert await grave_acts.discard(conn, [grave.id], by="olga.op", why="a test message")
         entry = await ledger.entry(conn, told.message_id)
         assert entry is not None
         assert (entry.state, entry.reason) == ("ignored", "a test message")

@@ -18,10 +18,12 @@ from channels.intake import Intake
 from channels.second_look import SecondLook
 from gateway import keys
 from gateway.compose import surroundings
+from gateway.operator import routes as operator
 from gateway.pages import layout
 from gateway.pages.city_page import page_of
 from gateway.settings import Settings
 from gateway.staff import routes as staff
+from router.rules import CITIES, load_city
 from router.service import Router
 from store import accounts
 from store.model import Role
@@ -80,15 +82,18 @@ def goes_to(answer: ClientResponse) -> str:
 
 @asynccontextmanager
 async def staff_pages(
-    pool: asyncpg.Pool, bus: Bus, files: Files, router: Router, settings: Settings
+    pool: asyncpg.Pool, bus: Bus, files: Files, router: Router | None, settings: Settings
 ) -> AsyncIterator[Reader]:
-    """The application, served; a fresh browser in front of it."""
+    """The application, served; a fresh browser in front of it. Some pages need no router."""
+    city = router.city if router is not None else load_city(CITIES / "independence")
     app = web.Application(client_max_size=4 * 1024 * 1024)
+    app[keys.BUS] = bus
+    app[keys.CHANNELS] = {}
     app[keys.POOL] = pool
     app[keys.FILES] = files
     app[keys.DRAFTS] = bus.drafts
     app[keys.TELL] = bus.tell
-    words = router.city.emergency_words
+    words = city.emergency_words
     app[keys.INTAKE] = Intake(
         secret=SECRET,
         files=files,
@@ -98,10 +103,12 @@ async def staff_pages(
     around = surroundings(settings, bus=bus, pool=pool, files=files)
     app[keys.SECOND_LOOK] = SecondLook(around)
     app[keys.SETTINGS] = settings
-    app[keys.CITY] = router.city
-    app[keys.ROUTER] = router
-    layout.prepare(app, page_of(router.city))
+    app[keys.CITY] = city
+    if router is not None:
+        app[keys.ROUTER] = router
+    layout.prepare(app, page_of(city))
     staff.prepare(app)
+    operator.prepare(app)
     async with TestClient(TestServer(app)) as client:
         yield Reader(client)
 

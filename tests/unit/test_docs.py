@@ -146,12 +146,3 @@ def test_readme_names_every_way_in() -> None:
     readme = (ROOT / "README.md").read_text()
 
     assert all(f"`{name}`" in readme for name in CHANNELS)
-
-
-def example_in_bus() -> str:
-    (found,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "bus.md").read_text(), re.DOTALL)
-    return str(found)
-
-
-def test_the_example_is_python() -> None:
-    compile(example_in_bus(), "docs/bus.md", "exec")

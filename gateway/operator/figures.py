@@ -1,0 +1,313 @@
+"""
+The figures that operators see, as one value; the page, the terminal and `/metrics` show the same.
+
+`Collector` looks at the bus and the store, at most once a second however many ask, and not at all
+while nobody does. It knows other processes only by what they answer on the bus.
+"""
+
+import asyncio
+import shutil
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from datetime import time as time_of_day
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import asyncpg
+import structlog
+
+from bus.connect import Bus
+from bus.errors import Unavailable
+from bus.look import DurableLook, Looker, StreamLook
+from bus.signs import Place, Sign, Signs
+from store.figures import ChannelBooks, StoreFigures, StoreLooker
+from store.pool import AWAY, renew_after
+
+log = structlog.stdlib.get_logger()
+
+SILENT_AFTER = 6.0
+"""Seconds without an answer after which a process is spoken of as silent."""
+_AT_MOST_EVERY = 1.0
+_PATIENCE = 4.0  # seconds for one look at the bus or at the store
+_ANSWERS = 0.8  # seconds in which processes answer
+_RATE_OVER = 10.0  # seconds over which a rate is taken
+
+
+@dataclass(frozen=True)
+class StreamFigures:
+    """A stream, and how fast it grows."""
+
+    look: StreamLook
+    rate: float | None
+    """Messages a second over the last seconds; None until looked at twice."""
+
+
+@dataclass(frozen=True)
+class DurableFigures:
+    """A durable, how fast it is fed and answered, and whether somebody hears it."""
+
+    look: DurableLook
+    rate_in: float | None
+    rate_out: float | None
+    age: float | None
+    """Seconds since the oldest message that is not answered was stored; None when none waits."""
+    silent: float
+    """Seconds without a sign of life from any process that hears it."""
+
+    @property
+    def service(self) -> str:
+        return self.look.name.partition("_")[0]
+
+    @property
+    def unheard(self) -> bool:
+        return self.silent >= SILENT_AFTER
+
+
+@dataclass(frozen=True)
+class ChannelFigures:
+    """A way in: the places where it looks, and what the books have of it."""
+
+    name: str
+    looks: bool
+    """Whether it goes and looks by itself."""
+    places: tuple[Place, ...]
+    books: ChannelBooks | None
+    silent: float
+    """Seconds without a sign of life from where it runs; 0 for one that is only called upon."""
+
+    @property
+    def unheard(self) -> bool:
+        return self.silent >= SILENT_AFTER
+
+
+@dataclass(frozen=True)
+class BusFigures:
+    streams: tuple[StreamFigures, ...]
+    durables: tuple[DurableFigures, ...]
+    channels: tuple[ChannelFigures, ...]
+    processes: tuple[tuple[Sign, float], ...]
+    """Who answered lately, and for how many seconds not any more."""
+
+
+@dataclass(frozen=True)
+class Disk:
+    """Where the data directory lies; bytes."""
+
+    free: int
+    total: int
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How everything stands at one moment. What could not be asked is None."""
+
+    at: datetime
+    bus: BusFigures | None
+    store: StoreFigures | None
+    disk: Disk | None
+    took: float
+    """Seconds that the look took."""
+
+
+Connect = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
+
+
+@dataclass(frozen=True)
+class _Sample:
+    at: float
+    told: Mapping[str, int]
+    arrived: Mapping[str, int]
+    answered: Mapping[str, int]
+
+
+class Collector:
+    """The figures of this moment, for everybody who asks. Opened with `async with`."""
+
+    def __init__(
+        self,
+        bus: Bus | None,
+        connect: Connect,
+        *,
+        data: Path,
+        zone: ZoneInfo,
+        channels: Mapping[str, bool],
+    ) -> None:
+        """`channels`: the ways in that are turned on, and whether each goes and looks."""
+        self._bus = bus
+        self._connect = connect
+        self._data = data
+        self._zone = zone
+        self._channels = channels
+        self._looker = Looker(bus.js) if bus is not None else None
+        self._signs: Signs | None = None
+        self._store = StoreLooker()
+        self._samples: deque[_Sample] = deque()
+        self._latest: Figures | None = None
+        self._looked_at = 0.0
+        self._lock = asyncio.Lock()
+        self._books: Mapping[str, ChannelBooks] = {}
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator["Collector"]:
+        if self._bus is None:
+            yield self
+            return
+        async with Signs(self._bus.client) as self._signs:
+            yield self
+
+    async def latest(self) -> Figures:
+        """The figures, a second old at most. Never raises for what is away: that is a figure."""
+        async with self._lock:
+            if self._latest is None or time.monotonic() - self._looked_at >= _AT_MOST_EVERY:
+                self._latest = await self._look()
+                self._looked_at = time.monotonic()
+            return self._latest
+
+    async def _look(self) -> Figures:
+        began = time.monotonic()
+        store, disk = await asyncio.gather(self._look_at_store(), asyncio.to_thread(self._disk))
+        if store is not None:
+            self._books = store.channels
+        bus = await self._look_at_bus()
+        return Figures(datetime.now(UTC), bus, store, disk, time.monotonic() - began)
+
+    def _disk(self) -> Disk | None:
+        try:
+            usage = shutil.disk_usage(self._data)
+        except OSError:
+            return None
+        return Disk(usage.free, usage.total)
+
+    async def _look_at_store(self) -> StoreFigures | None:
+        today = datetime.now(self._zone).date()
+        midnight = datetime.combine(today, time_of_day.min, self._zone)
+        try:
+            async with asyncio.timeout(_PATIENCE), self._connect() as conn:
+                return await self._store.look(conn, midnight)
+        except (*AWAY, asyncpg.PostgresError) as error:
+            log.info("the store does not say", error=type(error).__name__)
+            return None
+
+    async def _look_at_bus(self) -> BusFigures | None:
+        if self._looker is None or self._bus is None or not self._bus.client.is_connected:
+            return None
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                streams, durables = await self._looker.look()
+                await self._ask_for_signs({one.name for one in durables})
+        except (Unavailable, TimeoutError) as error:
+            log.info("the bus does not say", error=type(error).__name__)
+            return None
+        now = time.monotonic()
+        sample = _Sample(
+            now,
+            {one.name: one.told for one in streams},
+            {one.name: one.arrived for one in durables},
+            {one.name: one.answered for one in durables},
+        )
+        before = self._remember(sample)
+        seconds = now - before.at
+        return BusFigures(
+            streams=tuple(
+                StreamFigures(one, _rate(before.told.get(one.name), one.told, seconds))
+                for one in _in_order(streams)
+            ),
+            durables=tuple(
+                DurableFigures(
+                    look=one,
+                    rate_in=_rate(before.arrived.get(one.name), one.arrived, seconds),
+                    rate_out=_rate(before.answered.get(one.name), one.answered, seconds),
+                    age=_age(one.oldest),
+                    silent=self._silence(one.name),
+                )
+                for one in sorted(durables, key=lambda one: (one.stream, one.name))
+            ),
+            channels=self._ways_in(),
+            processes=self._signs.processes if self._signs is not None else (),
+        )
+
+    async def _ask_for_signs(self, durables: Collection[str]) -> None:
+        if self._signs is None:
+            return
+        looking = any(self._channels.values())
+
+        def enough(answers: tuple[Sign, ...]) -> bool:
+            heard = {durable for sign in answers for durable in sign.durables}
+            services = {service for sign in answers for service in sign.services}
+            return heard.issuperset(durables) and (not looking or "channels" in services)
+
+        await self._signs.ask(enough, _ANSWERS)
+
+    def _silence(self, durable: str) -> float:
+        if self._signs is None:
+            return 0.0
+        return self._signs.silence(lambda sign: durable in sign.durables)
+
+    def _ways_in(self) -> tuple[ChannelFigures, ...]:
+        lost = 0.0
+        places: list[Place] = []
+        if self._signs is not None:
+            lost = self._signs.silence(lambda sign: "channels" in sign.services)
+            # The newest word on each place: a process that is gone may have known it too.
+            known: dict[tuple[str, str], tuple[float, Place]] = {}
+            for sign, silent in self._signs.processes:
+                for place in sign.places:
+                    key = (place.channel, place.place)
+                    if key not in known or silent < known[key][0]:
+                        known[key] = (silent, place)
+            places = [place for _, place in known.values()]
+        return tuple(
+            ChannelFigures(
+                name=name,
+                looks=looks,
+                places=tuple(place for place in places if place.channel == name),
+                books=self._books.get(name),
+                silent=lost if looks else 0.0,
+            )
+            for name, looks in self._channels.items()
+        )
+
+    def _remember(self, sample: _Sample) -> _Sample:
+        """Keeps the sample; the one from which rates are taken."""
+        samples = self._samples
+        if samples and sample.at - samples[-1].at > 3 * _RATE_OVER:
+            samples.clear()  # nobody looked for a while: a rate over that would say little
+        samples.append(sample)
+        while len(samples) > 2 and sample.at - samples[1].at >= _RATE_OVER:
+            samples.popleft()
+        return samples[0]
+
+
+def _rate(before: int | None, now: int, seconds: float) -> float | None:
+    if before is None or seconds < 0.5:
+        return None
+    return max(0.0, (now - before) / seconds)
+
+
+def _age(oldest: datetime | None) -> float | None:
+    return None if oldest is None else max(0.0, (datetime.now(UTC) - oldest).total_seconds())
+
+
+def _in_order(streams: list[StreamLook]) -> list[StreamLook]:
+    # Messages go through them in this order.
+    order = {"COMPLAINTS": 0, "CASES": 1, "NOTICES": 2, "DEAD": 3}
+    return sorted(streams, key=lambda one: order.get(one.name, len(order)))
+
+
+def of_pool(pool: asyncpg.Pool) -> Connect:
+    """Connections of a pool that finds its way back by itself."""
+
+    @asynccontextmanager
+    async def connect() -> AsyncIterator[asyncpg.Connection]:
+        try:
+            async with pool.acquire(timeout=2.0) as conn:
+                yield conn
+        except AWAY as error:
+            await renew_after(pool, error)
+            raise
+
+    return connect

@@ -1,0 +1,304 @@
+"""
+Whether all is well, and if not, what is wrong and what to do about it (pure).
+
+A sentence is written here in English with holes, and translated where it is shown. Each cause says
+what to do in words that need no knowledge of NATS or PostgreSQL.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum
+
+from gateway.operator.figures import BusFigures, ChannelFigures, Disk, DurableFigures, Figures
+from gateway.pages.i18n import noted as N_
+from store.figures import StoreFigures
+
+
+class Level(IntEnum):
+    """How bad it is."""
+
+    WELL = 0
+    LOOK = 1
+    """Nothing is lost and people are served, but somebody should look today."""
+    WRONG = 2
+    """Somebody waits because of it: act now."""
+
+
+# Seconds. A message is handled within one or two when all is well.
+LATE = 60.0
+VERY_LATE = 600.0
+OUTBOX_LATE = 30.0
+NOTICE_LATE = 600.0
+# The longest pause between two looks that the settings allow is an hour.
+PLACE_LATE = 3900.0
+DISK_LOW, DISK_VERY_LOW = 0.10, 0.04
+GIB = 1024**3
+STREAM_FULL, STREAM_VERY_FULL = 0.80, 0.95
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that is not as it should be."""
+
+    level: Level
+    cause: str
+    """A name for machines, as `service_silent`."""
+    words: str
+    """What is wrong, in English, with holes for `values`."""
+    todo: str
+    """What to do about it, in the same way."""
+    values: Mapping[str, str | int]
+    link: str = ""
+    """Our page on which it is mended."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the page says on top."""
+
+    findings: tuple[Finding, ...]
+    """The worst first."""
+
+    @property
+    def level(self) -> Level:
+        return max((one.level for one in self.findings), default=Level.WELL)
+
+
+WELL = N_("All is well: every message is handled within seconds, and nothing is lost.")
+
+
+def judge(figures: Figures) -> Verdict:
+    """What is wrong, the worst first; nothing when all is well."""
+    found: list[Finding] = []
+    if figures.bus is None:
+        found.append(_BUS_AWAY)
+    if figures.store is None:
+        found.append(_STORE_AWAY)
+    if figures.disk is not None:
+        found += _disk(figures.disk)
+    if figures.bus is not None:
+        found += _bus(figures.bus)
+    if figures.store is not None:
+        found += _store(figures.store, figures.at)
+    if figures.bus is not None:
+        for channel in figures.bus.channels:
+            found += _channel(channel, figures.at)
+    return Verdict(tuple(sorted(found, key=lambda one: -one.level)))
+
+
+def level_of_age(age: float | None) -> Level:
+    """How bad it is that a message has waited for so many seconds."""
+    if age is None or age < LATE:
+        return Level.WELL
+    return Level.WRONG if age >= VERY_LATE else Level.LOOK
+
+
+def level_of_disk(disk: Disk) -> Level:
+    share = disk.free / disk.total if disk.total else 1.0
+    if share < DISK_VERY_LOW or disk.free < GIB:
+        return Level.WRONG
+    return Level.LOOK if share < DISK_LOW and disk.free < 20 * GIB else Level.WELL
+
+
+_BUS_AWAY = Finding(
+    Level.WRONG,
+    "bus_away",
+    N_("The bus (NATS) does not answer: no report can be taken in at the moment."),
+    N_(
+        "What was acknowledged is safe on disk. Run `buckstop doctor`; read nats/nats.log in the "
+        "data directory, or the log of your own NATS server, and start it again."
+    ),
+    {},
+)
+
+_STORE_AWAY = Finding(
+    Level.WRONG,
+    "store_away",
+    N_("PostgreSQL does not answer: reports are taken in, but no case is opened or changed."),
+    N_(
+        "Nothing is lost, the bus keeps it. Run `buckstop doctor`; read pg/log in the data "
+        "directory, or the log of your own server, and start it again."
+    ),
+    {},
+)
+
+
+def _disk(disk: Disk) -> Iterator[Finding]:
+    level = level_of_disk(disk)
+    if level:
+        yield Finding(
+            level,
+            "disk_low",
+            N_("The disk is nearly full: %(free)s GB of %(total)s GB are free."),
+            N_(
+                "Make room, or move the data directory to a larger disk. When it is full, reports "
+                "are refused, never lost."
+            ),
+            {"free": f"{disk.free / GIB:.1f}", "total": f"{disk.total / GIB:.0f}"},
+        )
+
+
+def _bus(bus: BusFigures) -> Iterator[Finding]:
+    silent: dict[str, list[DurableFigures]] = {}
+    for durable in bus.durables:
+        if durable.unheard:
+            silent.setdefault(durable.service, []).append(durable)
+    for service, theirs in silent.items():
+        yield Finding(
+            Level.WRONG,
+            "service_silent",
+            N_(
+                "The service %(service)s gives no sign of life (%(seconds)d s). Messages that wait "
+                "for it: %(waiting)d."
+            ),
+            N_(
+                "Nothing is lost. Start it again: the whole of Buckstop, or `buckstop run "
+                "%(service)s` where each service has a container of its own. Its log says why it "
+                "stopped."
+            ),
+            {
+                "service": service,
+                "seconds": round(max(one.silent for one in theirs)),
+                "waiting": sum(one.look.waiting + one.look.in_hand for one in theirs),
+            },
+        )
+    for durable in bus.durables:
+        if durable.unheard:
+            continue
+        if durable.look.paused:
+            yield Finding(
+                Level.LOOK,
+                "durable_paused",
+                N_("%(durable)s is paused. Messages that wait for it: %(waiting)d."),
+                N_("Somebody paused it at the NATS server; `nats consumer resume` lets it go on."),
+                {"durable": durable.look.name, "waiting": durable.look.waiting},
+            )
+        elif level := level_of_age(durable.age):
+            yield Finding(
+                level,
+                "durable_late",
+                N_(
+                    "%(durable)s is behind: its oldest message waits for %(minutes)d min. "
+                    "Messages that wait: %(waiting)d."
+                ),
+                N_(
+                    "If many came at once, wait. If not, the log of %(service)s says on what it "
+                    "waits: a server that is away, or a message that fails again and again."
+                ),
+                {
+                    "durable": durable.look.name,
+                    "service": durable.service,
+                    "waiting": durable.look.waiting + durable.look.in_hand,
+                    "minutes": round((durable.age or 0.0) / 60),
+                },
+            )
+    for stream in bus.streams:
+        look = stream.look
+        share = look.bytes / look.most_bytes if look.most_bytes > 0 else 0.0
+        if share >= STREAM_FULL:
+            yield Finding(
+                Level.WRONG if share >= STREAM_VERY_FULL else Level.LOOK,
+                "stream_full",
+                N_("The stream %(stream)s is %(percent)d %% full."),
+                N_(
+                    "A full stream refuses what is told. It empties itself as messages grow old; "
+                    "raise its limit in bus/topology.py if the city has grown."
+                ),
+                {"stream": look.name, "percent": round(100 * share)},
+            )
+
+
+def _store(store: StoreFigures, now: datetime) -> Iterator[Finding]:
+    if not store.ever.closes:
+        yield Finding(
+            Level.WRONG,
+            "ledger_open",
+            N_("The ledger does not close: %(equation)s."),
+            N_("Run `buckstop audit`: it finds what is missing and brings it in."),
+            {"equation": str(store.ever)},
+        )
+    waited = _seconds(store.outbox.oldest, now)
+    if store.outbox.count and waited >= OUTBOX_LATE:
+        yield Finding(
+            Level.WRONG,
+            "outbox_stuck",
+            N_(
+                "The outbox is stuck: nobody hears of new and changed cases. Facts that wait to "
+                "be told: %(count)d, the oldest for %(seconds)d s."
+            ),
+            N_("The service store tells them: see that it runs and reaches the bus."),
+            {"count": store.outbox.count, "seconds": round(waited)},
+        )
+    if store.outbox.set_aside:
+        yield Finding(
+            Level.LOOK,
+            "outbox_refused",
+            N_("Facts in the outbox that the bus refused for good: %(count)d."),
+            N_("Their reasons stand in the table outbox, column problem."),
+            {"count": store.outbox.set_aside},
+        )
+    if left := store.dead.count - store.replaying:
+        yield Finding(
+            Level.LOOK,
+            "dead_letters",
+            N_("Messages that nobody could handle wait as dead letters: %(count)d."),
+            N_("Read why, mend the cause, and have them told again, or discard them."),
+            {"count": left},
+            link="/ops/dead",
+        )
+    waited = _seconds(store.notices.oldest, now)
+    if store.notices.count and waited >= NOTICE_LATE:
+        yield Finding(
+            Level.LOOK,
+            "notices_late",
+            N_(
+                "Mails and texts that could not be sent yet: %(count)d, the oldest for "
+                "%(minutes)d min."
+            ),
+            N_(
+                "They are tried again for a day. `buckstop doctor` says whether the mail server "
+                "and Twilio answer and accept our password."
+            ),
+            {"count": store.notices.count, "minutes": round(waited / 60)},
+        )
+
+
+def _channel(channel: ChannelFigures, now: datetime) -> Iterator[Finding]:
+    if channel.looks and channel.unheard:
+        yield Finding(
+            Level.WRONG,
+            "channel_silent",
+            N_("Nobody looks after the channel %(channel)s (%(seconds)d s)."),
+            N_(
+                "What was sent stays where it lies. The service channels does not run: start "
+                "Buckstop again, or `buckstop run channels`."
+            ),
+            {"channel": channel.name, "seconds": round(channel.silent)},
+        )
+        return
+    for place in channel.places:
+        values = {"place": place.place, "trouble": place.trouble.rstrip(".")}
+        if place.trouble:
+            yield Finding(
+                Level.WRONG,
+                "place_in_trouble",
+                N_("%(place)s cannot be read: %(trouble)s."),
+                N_(
+                    "What lies there is not lost. Mend the settings of this channel, try them with "
+                    "`buckstop doctor`, and start Buckstop again."
+                ),
+                values,
+            )
+        elif place.looked_at is not None and _seconds(place.looked_at, now) >= PLACE_LATE:
+            yield Finding(
+                Level.LOOK,
+                "place_late",
+                N_("Nobody has looked into %(place)s for %(minutes)d min."),
+                N_("The log of the service channels says on what it waits."),
+                values | {"minutes": round(_seconds(place.looked_at, now) / 60)},
+            )
+
+
+def _seconds(since: datetime | None, now: datetime) -> float:
+    return 0.0 if since is None else max(0.0, (now - since).total_seconds())

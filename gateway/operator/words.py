@@ -1,0 +1,82 @@
+"""How operators' figures are written: rates, ages, sizes, and sentences with holes."""
+
+import re
+from collections.abc import Callable, Mapping
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_timedelta
+from babel.numbers import format_decimal
+from markupsafe import Markup, escape
+
+from gateway.operator.verdict import Finding, Level, level_of_age, level_of_disk
+from gateway.pages.i18n import current_language, gettext
+
+
+def filters(zone: ZoneInfo) -> Mapping[str, Callable[..., str]]:
+    """What the templates of operators' pages say after a `|`."""
+    return {
+        "rate": rate,
+        "seconds": seconds,
+        "bytes": size,
+        "whole": whole,
+        "finding_words": finding_words,
+        "finding_todo": finding_todo,
+        "level_name": level_name,
+        "age_level": lambda age: level_name(level_of_age(age)),
+        "disk_level": lambda disk: level_name(level_of_disk(disk)),
+        "code": code,
+        "clock": lambda moment: moment.astimezone(zone).strftime("%H:%M:%S"),
+    }
+
+
+def finding_words(finding: Finding) -> str:
+    """What is wrong, in the reader's language."""
+    return gettext(finding.words) % finding.values
+
+
+def finding_todo(finding: Finding) -> str:
+    """What to do about it, in the reader's language."""
+    return gettext(finding.todo) % finding.values
+
+
+def code(sentence: str) -> Markup:
+    """What stands between backticks is a command."""
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(sentence))))  # noqa: S704
+
+
+def level_name(level: Level) -> str:
+    """For a style sheet and for machines: `well`, `look`, `wrong`."""
+    return level.name.lower()
+
+
+def rate(value: float | None) -> str:
+    """Messages a second; a dash while it is not known."""
+    if value is None:
+        return "–"
+    return format_decimal(value, format="#,##0.0" if value < 10 else "#,##0", locale=_locale())
+
+
+def seconds(value: float | None) -> str:
+    """A length of time in one unit; a dash for none."""
+    if value is None:
+        return "–"
+    return format_timedelta(
+        max(0, round(value)), granularity="second", threshold=1.2, locale=_locale(), format="short"
+    )
+
+
+def size(value: int) -> str:
+    """Bytes, in the unit that makes them readable."""
+    for unit, bytes_ in (("GB", 1024**3), ("MB", 1024**2), ("KB", 1024)):
+        if value >= bytes_:
+            return f"{format_decimal(value / bytes_, format='#,##0.0', locale=_locale())} {unit}"
+    return f"{value} B"
+
+
+def whole(value: int) -> str:
+    """A count, with the reader's own separators."""
+    return format_decimal(value, locale=_locale())
+
+
+def _locale() -> str:
+    return current_language()

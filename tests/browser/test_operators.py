@@ -1,0 +1,117 @@
+"""An operator sees what is wrong as it happens, in words, and mends a poisoned complaint there."""
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import nats
+import psutil
+import pytest
+from playwright.async_api import Page, expect
+
+from bus.codec import CONTRACT_HEADER, encode
+from tests.browser.people import DESK, PHONE, Visitors, placed, sign_in, too_wide
+from tests.support.facts import complaint
+from tests.support.product import Product
+
+WITHIN = 12_000  # milliseconds: ten seconds, and a slow machine
+WELL = "All is well: every message is handled within seconds, and nothing is lost."
+
+
+@contextmanager
+def asleep(processes: list[psutil.Process]) -> Iterator[None]:
+    """They hang, as a process does whose machine swaps."""
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in reversed(processes):
+            process.send_signal(signal.SIGCONT)
+
+
+@pytest.fixture
+async def operator(visitors: Visitors) -> Page:
+    page = await visitors.visitor(DESK | {"viewport": {"width": 1280, "height": 900}}, "en")
+    await sign_in(page, "amy.lindqvist")
+    await page.get_by_role("link", name="Operations").click()
+    await expect(page.locator("#live")).to_have_text("Live")
+    return page
+
+
+async def test_what_stops_is_told_in_words_and_told_well_again(
+    visitors: Visitors, product: Product, operator: Page
+) -> None:
+    sentence = operator.locator("#op-sentence")
+    await expect(sentence).to_have_text(WELL, timeout=WITHIN)
+    await visitors.picture(operator, "well")
+    assert not await too_wide(operator)
+
+    [services] = [one for one in product.services if one.pid != _notifier(product)]
+    with asleep([services]):
+        await expect(sentence).to_contain_text("gives no sign of life", timeout=WITHIN)
+        await expect(operator.locator(".op-verdict")).to_contain_text("The service router")
+        await visitors.picture(operator, "services-stopped")
+    await expect(sentence).to_have_text(WELL, timeout=WITHIN)
+
+    assert product.postgres_pid is not None
+    postmaster = psutil.Process(product.postgres_pid)
+    with asleep([postmaster, *postmaster.children()]):
+        await expect(sentence).to_contain_text("PostgreSQL does not answer", timeout=WITHIN)
+        await visitors.picture(operator, "postgres-away")
+    await expect(sentence).to_have_text(WELL, timeout=2 * WITHIN)
+
+
+async def test_a_poisoned_complaint_is_mended_from_the_page(
+    visitors: Visitors, product: Product, operator: Page
+) -> None:
+    told = complaint(901, text="The street light at the corner is out", attachments=())
+    poisoned = json.loads(encode(told)) | {"occurred_at": "yesterday"}
+    await _publish(product, "complaint.received.web", json.dumps(poisoned), told.tag)
+
+    await expect(operator.locator("#op-sentence")).to_contain_text(
+        "Messages that nobody could handle wait as dead letters", timeout=WITHIN
+    )
+    await visitors.picture(operator, "poisoned")
+    await operator.locator("#op-link-dead_letters").click()
+    letters = operator.locator(".op-letter__reason", has_text="occurred_at")
+    await expect(letters).to_have_count(2)  # the router and the store each have theirs
+    await visitors.picture(operator, "dead-letters")
+    await operator.locator(".op-letter", has_text="store_complaint").get_by_role("link").click()
+    await operator.get_by_text("Mend a copy and tell that").click()
+    await operator.get_by_label("The message", exact=True).fill(encode(told).decode())
+    await operator.get_by_label("What did you change, and why?").fill("The day was a word.")
+    await visitors.picture(operator, "dead-letter")
+    await operator.get_by_role("button", name="Tell the mended copy").click()
+    await expect(operator.get_by_role("status").first).to_contain_text("1 letter is being told")
+    await placed(product, told.reference)
+
+    await operator.goto("/ops/dead?reason=occurred_at")
+    await operator.get_by_text("All 1 that the filter shows").click()
+    await operator.get_by_label("Why?").fill("The mended copy was heard by everybody.")
+    await operator.get_by_role("button", name="Discard").click()
+    await expect(operator.get_by_role("status").first).to_contain_text("1 letter is discarded")
+    await operator.goto("/ops")
+    await expect(operator.locator("#op-sentence")).to_have_text(WELL, timeout=WITHIN)
+
+
+async def test_the_page_works_on_a_phone_and_without_script(visitors: Visitors) -> None:
+    page = await visitors.visitor(PHONE, "es", java_script_enabled=False)
+    await sign_in(page, "amy.lindqvist")
+    await page.goto("/ops")
+    await expect(page.locator("#op-sentence")).to_contain_text("Todo está bien")
+    await visitors.picture(page, "phone")
+    await page.goto("/ops/dead")
+    await visitors.picture(page, "phone-dead")
+
+
+def _notifier(product: Product) -> int:
+    # The last of the two that are forked.
+    return max(product.services, key=lambda one: (one.create_time(), one.pid)).pid
+
+
+async def _publish(product: Product, subject: str, body: str, tag: str) -> None:
+    client = await nats.connect(product.address["nats_url"])
+    await client.jetstream().publish(subject, body.encode(), headers={CONTRACT_HEADER: tag})
+    await client.drain()
