@@ -47,6 +47,18 @@ async def upcoming(
     return [Absence(**row) for row in await conn.fetch(ABSENCES, now, department)]
 
 
+AWAY = """
+    SELECT DISTINCT login
+    FROM absences
+    WHERE coalesce(begins <= $1, true) AND coalesce(ends > $1, true)
+"""
+
+
+async def away(conn: asyncpg.Connection, now: datetime) -> frozenset[str]:
+    """The sign-in names of those who are away at this moment."""
+    return frozenset(row["login"] for row in await conn.fetch(AWAY, now))
+
+
 ADD = """
     INSERT INTO absences (id, login, begins, ends, said_by)
     SELECT $1, login, $3, $4, $5

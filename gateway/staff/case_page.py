@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import quote
 from uuid import UUID, uuid4
@@ -30,7 +31,7 @@ from gateway.staff.forms import (
 from gateway.staff.pages import ACCOUNT, page
 from gateway.staff.roles import Act
 from gateway.staff.words import type_options
-from store import accounts, cases, deliveries, ledger
+from store import absences, accounts, cases, deliveries, ledger
 from store.accounts import Account
 from store.cases import Case, Event
 from store.model import NotAllowed, actions
@@ -169,10 +170,11 @@ async def people_options(request: web.Request) -> web.StreamResponse:
     department = request.query.get("department") or None
     async with request.config_dict[POOL].acquire() as conn:
         people = await accounts.people(conn, department) if department else []
+        away = await absences.away(conn, datetime.now(UTC))
     return await page(
         request,
         "staff/people_options.html",
-        {"people": people, "department": department},
+        {"people": people, "department": department, "away": away},
         whole=False,
     )
 
@@ -271,6 +273,7 @@ async def _show(
         originals = await _originals(conn, history)
         notices = await deliveries.for_case(conn, case.id)
         people = await accounts.people(conn)
+        away = await absences.away(conn, datetime.now(UTC))
     by_department: dict[str, list[Account]] = {}
     for person in people:
         if person.department:
@@ -285,6 +288,7 @@ async def _show(
             "originals": originals,
             "notices": notices,
             "people": dict(sorted(by_department.items())),
+            "away": away,
             "departments": [(name, name) for name in _departments(request)],
             "types": type_options(city),
             "possible": {action.value for action in actions(case.status)},

@@ -159,6 +159,18 @@ async def _as_staff(judge: Judge, reference: str, case_id: str) -> None:
     await page.locator("#suggestions .st-facts").wait_for()
     await judge.look("call")
 
+    await page.goto("/staff/absences")
+    await judge.look("absences")
+    await page.select_option("#login", "jo.linden")
+    await page.fill("#first", "2026-11-20")
+    await page.locator("form.st-card button[type=submit]").click()
+    await page.locator(".st-rules__rule").wait_for()
+    await judge.look("absences: one")
+    await page.goto("/staff/rules")
+    await judge.look("rules")
+    await page.locator("form.st-card button[type=submit]").click()
+    await judge.look("what would move")
+
     await page.goto("/staff/messages")
     await judge.look("messages")
     await page.locator(".st-mails__link").first.click()

@@ -4,6 +4,7 @@ import re
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from urllib.parse import quote
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -856,13 +857,27 @@ async def test_an_absence_that_cannot_be_meant_is_shown_again(dana: Reader) -> N
         assert f'value="{(right | wrong)["last"]}"' in shown, "what was typed is kept"
 
 
+async def test_who_is_away_is_marked_where_a_case_is_given_to_somebody(
+    pat: Reader, pool: asyncpg.Pool
+) -> None:
+    await put_account(pool, "jo.linden", [Role.STAFF], department=STREETS)
+    async with pool.acquire() as conn:
+        await absences.add(
+            conn, absence_id=uuid4(), login="jo.linden", begins=None, ends=None, by="pat.moore"
+        )
+    assert "Jo Linden (away)</option>" in await pat.read(f"/staff/cases/{await a_case(pool)}")
+    options = await pat.read(f"/staff/people/options?department={quote(STREETS)}")
+    assert "Jo Linden (away)</option>" in options
+    assert "Pat Moore</option>" in options
+
+
 async def test_a_lead_ends_no_absence_of_another_department(
     dana: Reader, pool: asyncpg.Pool
 ) -> None:
     id_ = uuid4()
     async with pool.acquire() as conn:
         await absences.add(
-            conn, absence_id=id_, login="pat.moore", begins=NOON, ends=None, by="pat.moore"
+            conn, absence_id=id_, login="pat.moore", begins=None, ends=None, by="pat.moore"
         )
         answer = await dana.send(f"/staff/absences/{id_}/end", {})
         assert answer.status == 403
