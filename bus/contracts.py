@@ -228,6 +228,27 @@ class Team(Part):
     """Whether an absence does not count, since nobody else is left."""
 
 
+class PlaceChoice(Part):
+    """A place that may be meant."""
+
+    name: str
+    lat: float | None = None
+    lon: float | None = None
+
+
+class Referral(Part):
+    """Somebody other than the city whom a complaint concerns, and what showed it."""
+
+    agency: str
+    """Its name in the city's folder, which has its number and its name in plain words."""
+    how: str
+    """`road`, `town` or `words`."""
+    because: str
+    """`US 24`, `Blue Springs`, or the words that were said."""
+    certain: bool = False
+    """False: it may concern them."""
+
+
 class ComplaintRouted(Fact):
     """Where a complaint belongs. No department and no district are real answers: triage."""
 
@@ -246,6 +267,17 @@ class ComplaintRouted(Fact):
     address: str | None = None
     lat: float | None = None
     lon: float | None = None
+    place: str = ""
+    """
+    What became of the question where it is: `found`, `unknown` (named, and not on our lists),
+    `vague` (a street alone), `ambiguous`, `outside` (the city), `refer` (theirs whom `referral`
+    names, for sure), `none`. Empty: it was routed before we told.
+    """
+    place_choices: tuple[PlaceChoice, ...] = ()
+    """Of `ambiguous`: which it may be; one alone is nearly what was said."""
+    place_later: bool = False
+    """A geocoder was asked and has not answered yet: worth another look."""
+    referral: Referral | None = None
     district: str | None = None
     department: str | None = None
     assignee: Person | None = None
@@ -289,6 +321,8 @@ class CaseSummary(Part):
     lat: float | None = None
     lon: float | None = None
     emergency: bool = False
+    refer_to: str | None = None
+    """An agency of the city's folder whom it concerns, or may concern."""
     reporter: Contact = Contact()
     assignee: Person | None = None
     attachments: tuple[FileRef, ...] = ()
@@ -379,6 +413,12 @@ class CaseIncomplete(CaseFact):
 
     missing: str
     """`place`."""
+    why: str = ""
+    """`vague`, `ambiguous`, `outside`; empty: nothing was said of a place."""
+    given: str = ""
+    """The place as it was understood."""
+    choices: tuple[str, ...] = ()
+    """Of `ambiguous`: which it may be, numbered from 1; one alone is nearly what was said."""
 
 
 class CaseLocated(CaseFact):

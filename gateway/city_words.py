@@ -27,4 +27,8 @@ def words_of(city: City) -> city_words.CityWords:
             language: {one.name: one.label[language] for one in city.departments}
             for language in city.languages
         },
+        agencies={
+            agency.name: city_words.Phone(number=agency.phone or "", labels=agency.label)
+            for agency in city.referrals.agencies.values()
+        },
     )

@@ -5,6 +5,7 @@ import getpass
 import json
 import os
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -44,6 +45,7 @@ from gateway.settings import BadSettings, secret_of
 from gateway.submit import NotTaken, Taken, read_line
 from gateway.submit import submit as submit_
 from notifier.render import BadTemplate
+from router.folder import BadLayer
 from router.rules import BadCity, load_city
 from router.service import open_router
 from store import accounts
@@ -71,6 +73,15 @@ app.command(intake)
 app.command(rules)
 app.command(dead)
 app.command(bus)
+
+# Reading maps takes libraries that nothing else needs: they are loaded when they are asked for.
+for _where, _name, _help in (
+    ("cli_maps", "import-districts", "Bring in the city's own map of districts, shown first."),
+    ("cli_maps", "import-addresses", "Bring in the city's addresses with their points."),
+    ("cli_places", "districts-of", "Say which district each point of a CSV file lies in."),
+    ("cli_places", "places-of", "Say which place each text or address names."),
+):
+    city.command(f"gateway.{_where}:{_name.replace('-', '_')}", name=_name, help=_help)
 
 
 # ── running ─────────────────────────────────────────────────────────────────────────────────────
@@ -504,10 +515,10 @@ def _ask_password() -> str:
     return first
 
 
-def main() -> None:
-    """The console script."""
+def main(words: Sequence[str] | None = None) -> None:
+    """The console script; `words` in place of the command line's."""
     try:
-        answer = app(result_action="return_value")
+        answer = app(words, result_action="return_value")
         code = answer if isinstance(answer, int) else 0
     except BadSettings as error:
         code = _trouble(
@@ -517,6 +528,8 @@ def main() -> None:
         code = _trouble(
             "The city folder cannot be used:\n" + "\n".join(f"  {one}" for one in error.faults)
         )
+    except BadLayer as error:
+        code = _trouble(str(error), code=1)
     except BadTemplate as error:
         code = _trouble(f"The templates of mails cannot be used: {error}")
     except (EngineTrouble, MigrationFailed) as error:

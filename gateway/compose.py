@@ -34,6 +34,7 @@ from gateway.settings import Settings, secret_of, texting_of
 from notifier import service as notifier_service
 from notifier.service import open_sender, open_text_sender
 from router import service as router_service
+from router.geocode import open_geocoder
 from router.rules import City, load_city
 from router.service import Router, open_router
 from store import absences, accounts
@@ -223,7 +224,14 @@ def answering(house: House, services: Sequence[Service]) -> Service:
 
 
 def _router(house: House) -> Service:
-    return _listening("router", house, router_service.listeners(house.router, house.bus.tell))
+    async def run(stop: asyncio.Event) -> None:
+        asks = house.settings.router.geocoder
+        async with open_geocoder(asks, house.city.boundary, house.settings.data) as geocoder:
+            find = geocoder.find if geocoder else None
+            heard = router_service.listeners(house.router, house.bus.tell, find)
+            await _listening("router", house, heard).run(stop)
+
+    return Service("router", run)
 
 
 def _store(house: House) -> Service:

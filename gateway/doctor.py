@@ -16,6 +16,7 @@ from bus.connect import open_bus
 from bus.files import open_files
 from channels.email_settings import MailboxSettings
 from gateway.compose import city_folder
+from gateway.doctor_geocoder import BadGeocoder, look_at_geocoder
 from gateway.doctor_mailboxes import BadMailbox, look_at_mailbox
 from gateway.doctor_texts import BadAccount, look_at_texts
 from gateway.engines import EngineTrouble
@@ -47,6 +48,7 @@ async def examine(settings: Settings) -> list[Finding]:
         await _look("python", _python),
         await _look("data directory", lambda: _directory(settings)),
         await _look("city", lambda: _city(settings)),
+        await _look("geocoder", lambda: _geocoder(settings)),
         await _look("files", lambda: _files(settings)),
     ]
     try:
@@ -70,7 +72,7 @@ async def _look(what: str, look: Callable[[], Awaitable[str]]) -> Finding:
     try:
         async with asyncio.timeout(_PATIENCE):
             return Finding(what, True, await look())
-    except (_Wrong, BadAccount, BadMailbox) as error:
+    except (_Wrong, BadAccount, BadGeocoder, BadMailbox) as error:
         return Finding(what, False, str(error))
     except TimeoutError:
         return Finding(what, False, f"no answer within {_PATIENCE:.0f} seconds.")
@@ -102,6 +104,14 @@ async def _city(settings: Settings) -> str:
             f"{len(error.faults)} faults, and `buckstop city check` names them: {error.faults[0]}"
         ) from error
     return f"{city.name}, {city.state}" + (" (SAMPLE)" if city.sample else "")
+
+
+async def _geocoder(settings: Settings) -> str:
+    try:
+        city = load_city(city_folder(settings))
+    except BadCity as error:
+        raise _Wrong("the city has to be mended first.") from error
+    return await look_at_geocoder(settings, city)
 
 
 async def _files(settings: Settings) -> str:

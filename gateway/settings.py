@@ -20,6 +20,7 @@ from bus.files import Settings as FileSettings
 from channels.settings import ChannelSettings
 from notifier.settings import NotifierSettings
 from notifier.sms_settings import SmsSettings
+from router.settings import RouterSettings
 from store import pool
 
 PREFIX = "BUCKSTOP__"
@@ -82,6 +83,7 @@ class Settings(BaseSettings):
     bus: connect.Settings = connect.Settings()
     files: FileSettings = FileSettings()
     store: pool.Settings = pool.Settings()
+    router: RouterSettings = RouterSettings()
     channels: ChannelSettings = ChannelSettings()
     notifier: NotifierSettings = NotifierSettings()
 

@@ -35,3 +35,5 @@ class CityWords:
     """Language, then problem type, then its label in plain words."""
     department_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     """Language, then department, then its label in plain words."""
+    agencies: Mapping[str, Phone] = field(default_factory=dict)
+    """Others who help with what is not the city's, by their name in its folder."""

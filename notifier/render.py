@@ -229,6 +229,7 @@ class Renderer:
     def _short(self, fact: CaseFact, language: str) -> Short:
         case, words = fact.case, self._words[language]
         _, said, outcome = _happening(fact)
+        asked = _question(fact)
         ended = words["outcome_sms"].get(outcome) or words["outcome"].get(outcome, outcome)
         type_label = case.problem_type or ""
         type_label = self._city_in[language].types.get(type_label, type_label)
@@ -240,6 +241,8 @@ class Renderer:
                 "case_url": self._links.case(case.case_id),
                 "track_url": self._links.track(case.reference),
                 "emergency": case.emergency,
+                "why": asked["why"],
+                **self._referral(fact, language),
             },
             written={
                 "said": one_line(case.text[:_LONGEST_LOOK], _LONGEST_SAID),
@@ -249,8 +252,10 @@ class Renderer:
                 "type_label": one_line(type_label, LONGEST_CALLED),
                 "department": one_line(department, LONGEST_CALLED),
                 "place": self._place(case)[0],
+                "given": one_line(asked["given"], LONGEST_CALLED),
                 "outcome_sms": ended,
             },
+            choices=tuple(("", name) for name in asked["place_choices"]),
         )
 
     def _fill(self, name: str, values: dict[str, Any]) -> str:
@@ -300,12 +305,23 @@ class Renderer:
             "outcome": words["outcome"].get(outcome, outcome),
             "outcome_short": words["outcome_short"].get(outcome, outcome),
             "reporter": _Reporter.of(case.reporter),
+            **self._referral(fact, language),
+            **_question(fact),
             "asks_place": case.channel == "email" and not place,
             "verified": isinstance(fact, CaseFollowed) and fact.verified,
             "added_photos": len(fact.attachments) if isinstance(fact, CaseFollowed) else 0,
             "photos": len(case.attachments),
             "attached": len(attached),
         }
+
+    def _referral(self, fact: CaseFact, language: str) -> dict[str, str]:
+        """Who can help, where a case was closed because it is theirs."""
+        referred = isinstance(fact, CaseClosed) and fact.outcome == "referred"
+        agency = self._city.agencies.get(fact.case.refer_to or "") if referred else None
+        if agency is None:
+            return {"refer_label": "", "refer_phone": ""}
+        label = agency.labels.get(language) or agency.labels.get("en") or fact.case.refer_to
+        return {"refer_label": label or "", "refer_phone": agency.number}
 
     def _place(self, case: CaseSummary) -> tuple[str, str]:
         address = one_line(case.address or "", 200)
@@ -321,6 +337,17 @@ class Renderer:
 
 def _is_reporter(case: CaseSummary, recipient: str) -> bool:
     return recipient.strip().lower() == (case.reporter.email or "").strip().lower()
+
+
+def _question(fact: CaseFact) -> dict[str, Any]:
+    """What is asked about a place; empty for all other facts."""
+    if not isinstance(fact, CaseIncomplete):
+        return {"why": "", "given": "", "place_choices": ()}
+    return {
+        "why": fact.why,
+        "given": one_line(fact.given, 200),
+        "place_choices": tuple(one_line(name, 80) for name in fact.choices[:5]),
+    }
 
 
 def quoted(words: str) -> _Quote:
@@ -581,7 +608,13 @@ def _samples() -> dict[str, tuple[CaseFact | ChoiceAsked, ...]]:
                 verified=who is None,
                 attachments=case.attachments,
             ),
-            "question_place": CaseIncomplete(**common, missing="place"),
+            "question_place": CaseIncomplete(
+                **common,
+                missing="place",
+                why="ambiguous" if who else "",
+                given="111 Maple" if who else "",
+                choices=("111 E Maple Ave", "111 W Maple Ave") if who else (),
+            ),
             "place_noted": CaseLocated(**common),
             "choice": ChoiceAsked(
                 message_id=case_id,

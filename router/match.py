@@ -17,8 +17,8 @@ import shapely
 from shapely.geometry.base import BaseGeometry
 
 from bus.contracts import RuleTried
-from router.locate import place_words
 from router.phrases import BadPhrase, any_of, compiled, fold
+from router.place_words import place_words
 from router.routing import (
     NONE,
     CatchAll,

@@ -6,27 +6,42 @@ how). `load_city` finds every fault at once and says each in a sentence that nam
 a bad rule stops the start, not a complaint.
 """
 
-import csv
 import hashlib
-import io
 import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import date
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import shapely
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
-from shapely.errors import ShapelyError
-from shapely.geometry import shape
+from pydantic import Field, ValidationError
 from shapely.geometry.base import BaseGeometry
 
+from router.districts import in_order
 from router.emergency import EmergencyWords
 from router.emergency import faults as bad_phrases
-from router.locate import place_key
+from router.folder import (
+    Given,
+    Latitude,
+    Listed,
+    Longitude,
+    Maybe,
+    MaybeDay,
+    Part,
+    Words,
+    YesNo,
+)
+from router.folder import made as _made
+from router.folder import read_features as _features
+from router.folder import read_rows as _rows
+from router.folder import read_text as _text
+from router.folder import sentences as _sentences
+from router.folder import spoken as _spoken
+from router.gazetteer import Gazetteer
+from router.place_files import Place, check_places, read_gazetteer, read_places
+from router.referrals import Referrals, read_referrals
 from router.routing import FILE, Known, RoutingRules, faults_of, read_rules
 
 CITIES = Path(__file__).parent / "cities"
@@ -38,9 +53,6 @@ KNOWN_LANGUAGES = ("en", "es")
 # A city's own map has slivers where two layers were drawn by two people; these are no faults.
 _SLIVER = 0.001
 
-Words = dict[str, str]
-"""The same words in each of the city's languages: `{"en": ..., "es": ...}`."""
-
 
 class BadCity(Exception):
     """The folder cannot be a city; `faults` says in sentences what to mend, all of it."""
@@ -51,42 +63,6 @@ class BadCity(Exception):
 
 
 # ── what a city is ──────────────────────────────────────────────────────────────────────────────
-
-
-def _yes_no(value: object) -> object:
-    if isinstance(value, str):
-        answer = {"yes": True, "no": False}.get(value.strip().lower())
-        if answer is None:
-            raise ValueError(f'"{value}" is neither yes nor no')
-        return answer
-    return value
-
-
-def _listed(value: object) -> object:
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(";") if part.strip())
-    return value
-
-
-def _or_none(value: object) -> object:
-    return None if isinstance(value, str) and not value.strip() else value
-
-
-YesNo = Annotated[bool, BeforeValidator(_yes_no)]
-Listed = Annotated[tuple[str, ...], BeforeValidator(_listed)]
-Given = Annotated[str, Field(min_length=1)]
-Maybe = Annotated[str | None, BeforeValidator(_or_none)]
-MaybeDay = Annotated[date | None, BeforeValidator(_or_none)]
-Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
-Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
-
-
-class Part(BaseModel):
-    """A part of a city, never changed once it is loaded."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", str_strip_whitespace=True, arbitrary_types_allowed=True
-    )
 
 
 class ProblemType(Part):
@@ -140,17 +116,6 @@ class Area(Part):
     area: BaseGeometry
 
 
-class Place(Part):
-    """An address, a corner or a landmark whose point is known."""
-
-    name: Given
-    kind: Given
-    aliases: Listed = ()
-    lat: Latitude
-    lon: Longitude
-    approximate: YesNo = True
-
-
 class ContactNumber(Part):
     key: Given
     phone: Given
@@ -187,7 +152,7 @@ class Dangers(Part):
     long_over: tuple[str, ...] = ()
     now: tuple[str, ...] = ()
     unreal: tuple[str, ...] = ()
-    lists: dict[str, tuple[str, ...]] = {}
+    lists: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     danger: tuple[DangerKind, ...] = ()
 
 
@@ -216,14 +181,14 @@ class About(Part):
     timezone: Given
     colour: str = Field(default="#1f4173", pattern=r"^#[0-9a-fA-F]{6}$")
     logo_text: str = ""
-    tagline: Words = {}
+    tagline: Words = Field(default_factory=dict)
     title: Words
     website: str = ""
     city_hall: str = ""
     languages: tuple[str, ...] = ("en", "es")
     sample: bool = False
     """Whether people and lines are invented, to try Buckstop with."""
-    sample_note: Words = {}
+    sample_note: Words = Field(default_factory=dict)
     map: MapView
     contacts: tuple[ContactNumber, ...] = ()
     emergency: Emergency
@@ -240,6 +205,10 @@ class City(About):
     districts: tuple[District, ...]
     boundary: BaseGeometry
     places: tuple[Place, ...] = ()
+    gazetteer: Gazetteer = Field(default_factory=Gazetteer)
+    """Those places and all addresses, made ready for looking up."""
+    referrals: Referrals = Field(default_factory=Referrals)
+    """Who handles what is not the city's."""
     examples: tuple[Example, ...] = ()
     areas: tuple[Area, ...] = ()
     dangers: Dangers = Dangers()
@@ -294,6 +263,7 @@ class City(About):
         return {
             name: (place.lat, place.lon)
             for place in self.places
+            if place.lat is not None and place.lon is not None
             for name in (*place.aliases, place.name)
         }
 
@@ -346,9 +316,13 @@ def load_city(path: Path) -> City:
     departments = _departments(path, languages, faults)
     problem_types = _problem_types(path, languages, faults)
     people = _people(path, faults)
-    boundary = _boundary(path, faults)
-    districts = _districts(path, faults)
-    places = _places(path, faults)
+    boundary = read_boundary(path, faults)
+    districts = read_districts(path, faults)
+    places = read_places(path, faults)
+    referrals = read_referrals(path, languages, [kind.name for _, kind in problem_types], faults)
+    gazetteer = read_gazetteer(
+        path, places, referrals.towns, about.name if about else "", boundary, faults
+    )
     examples = _examples(path, faults)
     areas = _areas(path, faults)
     dangers = _dangers(path, languages, faults)
@@ -358,7 +332,8 @@ def load_city(path: Path) -> City:
     _check_departments(departments, people, faults)
     _check_types(problem_types, departments, faults)
     _check_people(people, departments, districts, faults)
-    _check_map(boundary, districts, places, faults)
+    _check_map(boundary, districts, faults)
+    check_places(places, boundary, faults)
     _check_examples(examples, problem_types, faults)
     known = _known(
         [department for _, department in departments],
@@ -379,9 +354,11 @@ def load_city(path: Path) -> City:
         problem_types=tuple(kind for _, kind in problem_types),
         departments=tuple(department for _, department in departments),
         people=tuple(person for _, person in people),
-        districts=tuple(sorted(districts, key=lambda district: district.name)),
+        districts=tuple(sorted(districts, key=lambda district: in_order(district.name))),
         boundary=boundary,
         places=tuple(place for _, place in places),
+        gazetteer=gazetteer,
+        referrals=referrals,
         examples=tuple(example for _, example in examples),
         areas=tuple(areas),
         dangers=dangers,
@@ -424,7 +401,12 @@ def _known(
         types={kind.name: kind.department for kind in problem_types},
         people={person.id: person for person in people},
         districts={district.name for district in districts},
-        places={name for place in places for name in (place.name, *place.aliases)},
+        places={
+            name
+            for place in places
+            if place.lat is not None
+            for name in (place.name, *place.aliases)
+        },
         areas={area.name for area in areas},
         languages=languages,
     )
@@ -575,24 +557,15 @@ def _people(folder: Path, faults: list[str]) -> list[tuple[int, Worker]]:
     return read
 
 
-def _places(folder: Path, faults: list[str]) -> list[tuple[int, Place]]:
-    if not (folder / "streets.csv").exists():
-        return []
-    read = []
-    for line, row in _rows(folder, "streets.csv", ("name", "kind", "lat", "lon"), faults):
-        known = {key: value for key, value in row.items() if key in Place.model_fields}
-        if place := _made(Place, known, f"streets.csv, line {line}", faults):
-            read.append((line, place))
-    return read
-
-
-def _boundary(folder: Path, faults: list[str]) -> BaseGeometry | None:
+def read_boundary(folder: Path, faults: list[str]) -> BaseGeometry | None:
+    """The city's outline."""
     features = _features(folder, "boundary.geojson", faults)
     areas = [area for _, _, area in features]
     return shapely.union_all(areas) if areas else None
 
 
-def _districts(folder: Path, faults: list[str]) -> list[District]:
+def read_districts(folder: Path, faults: list[str]) -> list[District]:
+    """The city's districts, in the order of its file."""
     read: list[District] = []
     for number, properties, area in _features(folder, "districts.geojson", faults):
         name = properties.get("name")
@@ -730,7 +703,6 @@ def _check_people(
 def _check_map(
     boundary: BaseGeometry | None,
     districts: Sequence[District],
-    places: Sequence[tuple[int, Place]],
     faults: list[str],
 ) -> None:
     for number, one in enumerate(districts):
@@ -743,20 +715,6 @@ def _check_map(
     for district in districts:
         if district.area.difference(boundary).area > _SLIVER * district.area.area:
             faults.append(f'districts.geojson: "{district.name}" reaches outside boundary.geojson.')
-
-    seen: dict[str, Place] = {}
-    for line, place in places:
-        where = f"streets.csv, line {line}"
-        if not boundary.covers(shapely.Point(place.lon, place.lat)):
-            faults.append(f'{where}: "{place.name}" lies outside boundary.geojson.')
-        for name in (place.name, *place.aliases):
-            key = place_key(name)
-            if not key:
-                faults.append(f'{where}: "{name}" has no word that a place could be found by.')
-            elif key in seen and seen[key] is not place:
-                faults.append(f'{where}: "{name}" also names "{seen[key].name}".')
-            else:
-                seen[key] = place
 
 
 def _check_examples(
@@ -791,119 +749,3 @@ def _check_unique(file: str, names: Iterable[tuple[int, str]], faults: list[str]
         if name in first:
             faults.append(f'{file}, line {line}: "{name}" already stands in line {first[name]}.')
         first.setdefault(name, line)
-
-
-# ── files ───────────────────────────────────────────────────────────────────────────────────────
-
-M = TypeVar("M", bound=Part)
-
-# What shapely raises for geometry that is none, according to where it is broken.
-_UNREADABLE_SHAPE = (KeyError, IndexError, TypeError, ValueError, AttributeError, ShapelyError)
-
-
-def _text(folder: Path, file: str, faults: list[str]) -> str | None:
-    try:
-        return (folder / file).read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        faults.append(f"{file} is missing in {folder}.")
-    except UnicodeDecodeError as error:
-        faults.append(f"{file} is not UTF-8: byte {error.start} cannot be read.")
-    except OSError as error:
-        faults.append(f"{file} cannot be read: {error.strerror}.")
-    return None
-
-
-def _rows(
-    folder: Path, file: str, needed: Sequence[str], faults: list[str]
-) -> list[tuple[int, dict[str, str]]]:
-    text = _text(folder, file, faults)
-    if text is None:
-        return []
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    read: list[tuple[int, dict[str, str]]] = []
-    try:
-        columns = next(reader, [])
-        missing = [column for column in needed if column not in columns]
-        if missing:
-            faults.append(f"{file}, line 1: the column {', '.join(missing)} is missing.")
-            return []
-        for row in reader:
-            if not any(cell.strip() for cell in row):
-                continue
-            if len(row) != len(columns):
-                faults.append(
-                    f"{file}, line {reader.line_num}: has {len(row)} cells, but line 1 has "
-                    f"{len(columns)} columns; is a comma not in quotes?"
-                )
-                continue
-            read.append((reader.line_num, dict(zip(columns, row, strict=True))))
-    except csv.Error as error:
-        faults.append(f"{file}, line {reader.line_num}: {error}.")
-    return read
-
-
-def _features(
-    folder: Path, file: str, faults: list[str]
-) -> list[tuple[int, Mapping[str, Any], BaseGeometry]]:
-    text = _text(folder, file, faults)
-    if text is None:
-        return []
-    try:
-        collection = json.loads(text)
-        features = collection["features"]
-    except (ValueError, KeyError, TypeError):
-        faults.append(f"{file} is no GeoJSON FeatureCollection.")
-        return []
-    read = []
-    for number, feature in enumerate(features, start=1):
-        where = f"{file}, feature {number}"
-        try:
-            area = shape(feature["geometry"])
-            properties = feature.get("properties") or {}
-        except (
-            KeyError,
-            TypeError,
-            ValueError,
-            AttributeError,
-            shapely.errors.ShapelyError,
-        ) as error:
-            faults.append(f"{where}: its geometry cannot be read ({error}).")
-            continue
-        if area.geom_type not in ("Polygon", "MultiPolygon") or area.is_empty:
-            faults.append(f"{where}: is a {area.geom_type}; it has to be a polygon.")
-        elif not area.is_valid:
-            faults.append(f"{where}: the polygon is not valid: {shapely.is_valid_reason(area)}.")
-        elif not (-180 <= area.bounds[0] and area.bounds[2] <= 180) or not (
-            -90 <= area.bounds[1] and area.bounds[3] <= 90
-        ):
-            faults.append(f"{where}: its points are not longitude and latitude (WGS 84).")
-        else:
-            read.append((number, properties, area))
-    if not features:
-        faults.append(f"{file} has no feature.")
-    return read
-
-
-def _spoken(
-    row: Mapping[str, str], what: str, languages: Sequence[str], where: str, faults: list[str]
-) -> Words:
-    words = {language: row.get(f"{what}_{language}", "").strip() for language in languages}
-    faults.extend(
-        f"{where}: {what}_{language} is empty." for language in words if not words[language]
-    )
-    return words
-
-
-def _made(model: type[M], values: Mapping[str, object], where: str, faults: list[str]) -> M | None:
-    try:
-        return model.model_validate(values)
-    except ValidationError as error:
-        faults.extend(f"{where}: {sentence}" for sentence in _sentences(error))
-        return None
-
-
-def _sentences(error: ValidationError) -> list[str]:
-    return [
-        f"{'.'.join(str(step) for step in fault['loc']) or 'it'}: {fault['msg']}."
-        for fault in error.errors()
-    ]

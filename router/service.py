@@ -3,13 +3,14 @@ The router: every complaint that is received gets its type, its place and its de
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
 
 import structlog
 
+from bus import contracts
 from bus.contracts import (
     Alternative,
     CaseAmended,
@@ -17,6 +18,7 @@ from bus.contracts import (
     ComplaintRouted,
     Fact,
     Person,
+    PlaceChoice,
     Team,
 )
 from bus.identity import fact_id
@@ -24,9 +26,10 @@ from bus.publish import Tell
 from bus.worker import Listener
 from router.assign import Group, assign
 from router.classify import Guess, Model
-from router.locate import Located, Locator, Spot
+from router.locate import Answer, Located, Locator, Outcome, Spot
 from router.match import Asked, Matcher
 from router.models import ModelCache
+from router.referrals import Referral
 from router.rules import City, Worker
 
 log = structlog.stdlib.get_logger()
@@ -41,33 +44,44 @@ class Router:
     def __init__(self, city: City, model: Model) -> None:
         self.city = city
         self.model = model
-        self._locator = Locator(city.boundary, city.districts, city.places)
+        self.locator = Locator(
+            city.boundary,
+            city.districts,
+            city.gazetteer,
+            city=city.name,
+            state=city.state_code,
+        )
         self._matcher = Matcher(city.rules, city)
         self._dangers = city.emergency_words  # made ready now, and not by the first complaint
 
     def route(
-        self, complaints: Sequence[ComplaintReceived], *, at: datetime | None = None
+        self,
+        complaints: Sequence[ComplaintReceived],
+        *,
+        at: datetime | None = None,
+        places: Sequence[Located] | None = None,
     ) -> list[ComplaintRouted]:
         """
         Where each complaint belongs, in their order.
 
         Pure: the same complaints give the same facts. `at` is when it was decided, and the day on
         which people are there or away; without it, each fact bears the time of its complaint.
+        `places` are theirs where they are known already; else `locate` says them.
         """
         guesses = self.model.guess(
             [complaint.text for complaint in complaints],
             known=[complaint.problem_type for complaint in complaints],
         )
-        places = self._locator.locate(
-            [
-                Spot(complaint.lat, complaint.lon, complaint.address, complaint.text)
-                for complaint in complaints
-            ]
-        )
+        if places is None:
+            places = self.locate(complaints)
         return [
             self._routed(complaint, guess, place, at or complaint.occurred_at)
             for complaint, guess, place in zip(complaints, guesses, places, strict=True)
         ]
+
+    def locate(self, complaints: Sequence[ComplaintReceived]) -> list[Located]:
+        """Where each complaint is, in their order."""
+        return self.locator.locate([spot_of(complaint) for complaint in complaints])
 
     def suggest(self, text: str, count: int = 3) -> list[Alternative]:
         """The problem types that a text may be about, most likely first; for pages, at once."""
@@ -84,6 +98,7 @@ class Router:
         danger = self._dangers.found_in(fresh or complaint.text)
         emergency = danger is not None or complaint.emergency
         problem_type, confidence, type_reasons = self._type_of(complaint, guess)
+        referral = self.city.referrals.of(place, problem_type, complaint.text)
         decision = self._matcher.decide(
             Asked(
                 at=complaint.occurred_at,
@@ -123,6 +138,13 @@ class Router:
             address=place.address,
             lat=place.lat,
             lon=place.lon,
+            place=(Outcome.REFER if referral and referral.certain else place.outcome).value,
+            place_choices=tuple(
+                PlaceChoice(name=choice.name, lat=choice.lat, lon=choice.lon)
+                for choice in place.choices
+            ),
+            place_later=place.later,
+            referral=_referral(referral) if referral else None,
             district=place.district,
             department=assigned.department,
             assignee=_person(assigned.person) if assigned.person else None,
@@ -131,6 +153,7 @@ class Router:
                 *((f'Emergency, {danger.kind}: the text says "{danger.words}"',) if danger else ()),
                 *type_reasons,
                 place.reason,
+                *((_said_of(referral),) if referral else ()),
                 *assigned.reasons,
                 # Where the store picks the person, it says why.
                 *((assigned.person_reason,) if not assigned.groups and assigned.department else ()),
@@ -171,6 +194,11 @@ class Router:
         return None, None, reasons
 
 
+def spot_of(complaint: ComplaintReceived) -> Spot:
+    """What a complaint says about its place."""
+    return Spot(complaint.lat, complaint.lon, complaint.address, complaint.text)
+
+
 def routed_id(complaint: UUID) -> UUID:
     """The id under which the routing of a complaint is told, however often."""
     return fact_id("routed", complaint)
@@ -196,27 +224,46 @@ def open_router(city: City, model_cache: Path) -> Router:
     return Router(city, model)
 
 
-def listeners(router: Router, tell: Tell) -> list[Listener]:
-    """What the router hears: every complaint, once it is received."""
+Find = Callable[[Sequence[str]], Awaitable[Mapping[str, Answer]]]
+"""What a geocoder is asked: addresses; what it says of each, in the time that it has."""
+
+
+async def place_all(
+    router: Router, complaints: Sequence[ComplaintReceived], find: Find | None
+) -> list[Located]:
+    """Where complaints are; a geocoder is asked for those that no list knows."""
+    if sum(len(complaint.text) for complaint in complaints) <= _INLINE:
+        places = router.locate(complaints)
+    else:
+        places = await asyncio.to_thread(router.locate, complaints)
+    asked = [one.query for one in places if one.query and one.outcome is Outcome.NAMED]
+    if find is None or not asked:
+        return places
+    answers = await find(asked)
+    spots = [spot_of(complaint) for complaint in complaints]
+    return router.locator.settle(spots, places, answers)
+
+
+def listeners(router: Router, tell: Tell, find: Find | None = None) -> list[Listener]:
+    """What the router hears: every complaint, once it is received. `find` asks a geocoder."""
 
     async def answer(facts: Sequence[Fact]) -> None:
         complaints = [fact for fact in facts if isinstance(fact, ComplaintReceived)]
         now = datetime.now(UTC)
         # Intake and pages share this process's loop: a long batch is read beside it.
+        places = await place_all(router, complaints, find)
         if sum(len(complaint.text) for complaint in complaints) <= _INLINE:
-            routed = router.route(complaints, at=now)
+            routed = router.route(complaints, at=now, places=places)
         else:
-            routed = await asyncio.to_thread(router.route, complaints, at=now)
+            routed = await asyncio.to_thread(router.route, complaints, at=now, places=places)
         await tell(routed)
 
     async def look_again(facts: Sequence[Fact]) -> None:
         # Many words may have joined one case since: only how it stands last matters.
         last = {fact.case.case_id: fact for fact in facts if isinstance(fact, CaseAmended)}
-        told = await asyncio.to_thread(
-            router.route,
-            [as_told(fact) for fact in last.values()],
-            at=datetime.now(UTC),
-        )
+        again = [as_told(fact) for fact in last.values()]
+        places = await place_all(router, again, find)
+        told = await asyncio.to_thread(router.route, again, at=datetime.now(UTC), places=places)
         await tell(
             [
                 routed.model_copy(
@@ -279,6 +326,20 @@ def _team(group: Group) -> Team:
         named=group.named,
         even_away=group.even_away,
     )
+
+
+def _referral(referral: Referral) -> contracts.Referral:
+    return contracts.Referral(
+        agency=referral.agency,
+        how=referral.how,
+        because=referral.because,
+        certain=referral.certain,
+    )
+
+
+def _said_of(referral: Referral) -> str:
+    concerns = "concerns" if referral.certain else "may concern"
+    return f'It {concerns} {referral.agency}: "{referral.because}"'
 
 
 def _person(worker: Worker) -> Person:

@@ -15,8 +15,9 @@ from bus.contracts import CaseIncomplete, CaseLocated, ComplaintRouted
 from bus.identity import fact_id
 from store import cases, outbox
 from store.contacts import may_answer
-from store.follow import file_unanswered
+from store.follow import amended, file_unanswered
 from store.follow_settings import FollowSettings
+from store.places import ask_which_place, due_looks
 from store.pool import AWAY
 from store.records import NewEvent, add_events
 
@@ -111,6 +112,10 @@ async def keep_asking(pool: asyncpg.Pool, rules: FollowSettings, stop: asyncio.E
             async with pool.acquire(timeout=10.0) as conn:
                 now = datetime.now(UTC)
                 asked = await ask_for_places(conn, rules, now)
+                asked += await ask_which_place(conn, rules, now)
+                async with conn.transaction():
+                    for case, look in await due_looks(conn, now):
+                        await amended(conn, case, look, now)
                 filed = await file_unanswered(conn, rules, now)
                 thanked = await thank_for_places(conn, now)
             if asked or filed or thanked:

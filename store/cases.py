@@ -80,6 +80,8 @@ class Case:
     """The closed case that this one goes on from."""
     mail_id: str | None = None
     """The Message-ID of the mail by which its reporter opened it."""
+    refer_to: str | None = None
+    """An agency of the city's folder whom it concerns, or may concern."""
 
 
 # What an account says of a person is newer than what the router said when it chose them.
@@ -101,7 +103,7 @@ SELECT_CASE = """
                WHERE m.medium = 'sms' AND m.address = c.reporter_phone
                  AND m.state IN ('bad', 'stopped')
            ) AS texts,
-           c.place_asked_at IS NOT NULL AS place_asked, c.goes_on_from,
+           c.place_asked_at IS NOT NULL AS place_asked, c.goes_on_from, c.refer_to,
            c.emergency, c.reasons, c.model,
            c.opened_at, c.routed_at, c.assigned_at, c.closed_at, c.outcome, c.closing_words,
            (
@@ -613,6 +615,7 @@ def summary(case: Case) -> CaseSummary:
         lat=case.lat,
         lon=case.lon,
         emergency=case.emergency,
+        refer_to=case.refer_to,
         reporter=case.reporter,
         assignee=person,
         attachments=case.attachments,
@@ -720,4 +723,5 @@ def _case(row: asyncpg.Record) -> Case:
         place_asked=row["place_asked"],
         goes_on_from=row["goes_on_from"],
         mail_id=row["mail_id"],
+        refer_to=row["refer_to"],
     )

@@ -28,6 +28,7 @@ from store import cases, outbox
 from store.contacts import may_answer, reachable
 from store.desks import seat
 from store.model import Status
+from store.places import keep_places
 from store.records import NewEvent, add_events, add_files, files_from
 from store.text import clean, clean_or_none, point, searchable, to_jsonb
 
@@ -396,6 +397,7 @@ async def place_complaints(conn: asyncpg.Connection, told: Sequence[ComplaintRou
             else:
                 turn[routed.complaint_id] = routed
         await _place_each(conn, turn)
+        await keep_places(conn, list(turn.values()), datetime.now(UTC))
         fresh = later
 
 

@@ -25,7 +25,7 @@ from bus.contracts import (
 )
 from bus.errors import NotYet
 from bus.identity import complaint_id, fact_id
-from store import cases, outbox, second_look
+from store import cases, outbox, places, second_look
 from store.contacts import heard_from
 from store.filing import open_cases, remember_mail
 from store.follow_settings import FollowSettings
@@ -287,7 +287,11 @@ ITS_TEXT = """
 
 # Those that may still be meant: open, or closed a short while ago.
 OF_CONVERSATION = """
-    SELECT id, status, heard_at, place_asked_at, (address IS NULL AND lat IS NULL) AS placeless
+    SELECT id, status, heard_at, place_asked_at,
+           lat IS NULL AND (
+               address IS NULL
+               OR place_source IS NULL AND place_outcome IN ('vague', 'ambiguous', 'outside')
+           ) AS placeless
     FROM cases
     WHERE reporter_phone = $1 AND conversation = $2
       AND (status <> 'closed' OR closed_at > $3)
@@ -385,8 +389,9 @@ async def _join(
         case, reopened = await _reopen(conn, case, complaint, now), True
     await _enter(conn, complaint, case.id)
     await _say_remark(conn, complaint, case.id, now)
-    if verified and _belongs_to_the_report(case, complaint, rules, words):
-        await _add_words(conn, complaint, case, words, now)
+    place = await places.of_case(conn, case.id)
+    if verified and _belongs_to_the_report(case, place, complaint, rules, words):
+        await _add_words(conn, complaint, case, place, words, now)
         return
     sender = None if verified else _signature(complaint)
     if words:
@@ -458,27 +463,41 @@ def _new_words(complaint: ComplaintReceived) -> str:
 
 
 def _belongs_to_the_report(
-    case: cases.Case, complaint: ComplaintReceived, rules: FollowSettings, words: str
+    case: cases.Case,
+    place: places.CasePlace,
+    complaint: ComplaintReceived,
+    rules: FollowSettings,
+    words: str,
 ) -> bool:
     """The rest of a text that a phone has split, or the place that we asked for."""
+    if _is_open(case, place) and complaint.channel == "email" and words:
+        return True
     if complaint.follows is None or complaint.follows.conversation is None or not words:
         return False
     if _text_of_photos(complaint) is not None:
         return False  # what it says is what became of the photos
     since = (complaint.occurred_at - case.opened_at).total_seconds()
-    return since <= rules.joins_within or (case.place_asked and case.address is None)
+    return since <= rules.joins_within or _is_open(case, place)
+
+
+def _is_open(case: cases.Case, place: places.CasePlace) -> bool:
+    """Whether we asked where it is, and nobody has said so yet."""
+    unsettled = case.address is None or place.outcome in places.OPEN
+    # With a source, somebody has answered.
+    return case.place_asked and case.lat is None and case.place_source is None and unsettled
 
 
 async def _add_words(
     conn: asyncpg.Connection,
     complaint: ComplaintReceived,
     case: cases.Case,
+    place: places.CasePlace,
     words: str,
     now: datetime,
 ) -> None:
     address, source, told_at = case.address, case.place_source, None
-    if case.place_asked and address is None and case.lat is None and len(words) <= _LONGEST_PLACE:
-        address, source, told_at = words, "address", now
+    if _is_open(case, place) and len(words) <= _LONGEST_PLACE:
+        address, source, told_at = places.answered(words, place), "address", now
     text = f"{case.text}\n{words}" if case.text else words
     await conn.execute(
         JOIN_WORDS,

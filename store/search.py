@@ -202,3 +202,16 @@ def _row(row: asyncpg.Record) -> Row:
     if len(words) > _SUMMARY_LETTERS:
         words = words[: _SUMMARY_LETTERS - 1].rstrip() + "…"
     return Row(**(values | {"status": Status(values["status"]), "summary": words}))
+
+
+# Those that a new map of districts would move.
+OPEN_POINTS = """
+    SELECT lat, lon
+    FROM cases
+    WHERE lat IS NOT NULL AND lon IS NOT NULL AND status <> 'closed'
+"""
+
+
+async def open_points(conn: asyncpg.Connection) -> list[tuple[float, float]]:
+    """Where the open cases are whose point is known."""
+    return [(row["lat"], row["lon"]) for row in await conn.fetch(OPEN_POINTS)]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import shapely
 import usaddress
 
+from gateway.pages.places import Ask, Helper, asking, helpers_of
 from router.locate import Locator, Spot
 from router.rules import City
 
@@ -70,6 +71,10 @@ class CityPage:
     place_near: Callable[[float, float], str] = lambda lat, lon: ""
     """A known place close to a point; empty when there is none."""
     is_inside: Callable[[float, float], bool] = lambda lat, lon: True
+    helpers: Mapping[str, Helper] = field(default_factory=dict)
+    """Who helps with what is not the city's, by the name in the city's folder."""
+    doubt: Ask = lambda spot, problem_type: None
+    """What is open about a place that somebody gives."""
 
     def is_elsewhere(self, address: str, lat: float | None, lon: float | None) -> bool:
         """Whether a place lies outside the city, as far as a point or a town's name tells."""
@@ -106,7 +111,9 @@ class CityPage:
 
 def page_of(city: City) -> CityPage:
     """What pages show of a city that was loaded."""
-    locator = Locator(city.boundary, city.districts, city.places)
+    locator = Locator(
+        city.boundary, city.districts, city.gazetteer, city=city.name, state=city.state_code
+    )
 
     def place_named(address: str) -> tuple[float, float] | None:
         (found,) = locator.locate([Spot(None, None, address, "")])
@@ -114,7 +121,11 @@ def page_of(city: City) -> CityPage:
 
     def place_near(lat: float, lon: float) -> str:
         nearest = min(
-            ((_metres(lat, lon, place.lat, place.lon), place.name) for place in city.places),
+            (
+                (_metres(lat, lon, place.lat, place.lon), place.name)
+                for place in city.places
+                if place.lat is not None and place.lon is not None
+            ),
             default=(math.inf, ""),
         )
         return nearest[1] if nearest[0] < _NEAR else ""
@@ -138,6 +149,8 @@ def page_of(city: City) -> CityPage:
         sounds_urgent=lambda text: city.emergency_words.found_in(text) is not None,
         place_named=place_named,
         place_near=place_near,
+        helpers=helpers_of(city),
+        doubt=asking(city, locator),
         is_inside=lambda lat, lon: bool(shapely.covers(city.boundary, shapely.Point(lon, lat))),
     )
 

@@ -42,7 +42,7 @@ class Draft(BaseModel):
     fields: dict[str, str] = {}
     photos: list[DraftPhoto] = []
     warned_place: str = ""
-    """The place of which we said that it lies outside the city."""
+    """The place about which we asked something; asked once, it is taken as it is."""
     sent: dict[str, Sent] = {}
     """By form id: what was sent before from this browser."""
 

@@ -8,12 +8,13 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from bus.errors import Unavailable
 from bus.identity import read_reference
 from channels.intake import clean_line
-from gateway.keys import POOL, SETTINGS
+from gateway.keys import CITY_PAGE, POOL, SETTINGS
 from gateway.pages.client import address_of
 from gateway.pages.i18n import gettext as _
 from gateway.pages.layout import render
 from gateway.resident.draft import find_draft
 from store.cases import public_view
+from store.places import public_referral
 
 _LOOK_UPS = RateLimitItemPerMinute(30)
 _TRIES = 4  # times that a page looks again for a report that was just sent
@@ -81,6 +82,7 @@ class ResidentPages:
 
         async with request.app[POOL].acquire() as conn:
             case = await public_view(conn, reference)
+            referral = await public_referral(conn, reference)
         if case is None:
             # Just sent, it is stored a moment later: look again a few times by itself.
             again = request.query.get("again", "")
@@ -95,7 +97,12 @@ class ResidentPages:
                 },
                 status=202 if tried < _TRIES else 404,
             )
-        return render(request, "resident/case.html", {"nav": "track", "case": case})
+        helper = request.app[CITY_PAGE].helpers.get(referral.agency) if referral else None
+        return render(
+            request,
+            "resident/case.html",
+            {"nav": "track", "case": case, "referral": referral, "helper": helper},
+        )
 
     def _ask_page(
         self, request: web.Request, typed: str = "", error: str = "", status: int = 422

@@ -17,8 +17,10 @@ from gateway.keys import CITY_PAGE, DARKROOM, FILES, WEB_FORM
 from gateway.pages.i18n import LANGUAGES, current_language
 from gateway.pages.i18n import gettext as _
 from gateway.pages.layout import render
+from gateway.pages.places import Doubt
 from gateway.resident.draft import Draft, find_draft, keep_draft
 from gateway.resident.uploads import MOST_BYTES, MOST_PHOTOS, read_upload
+from router.locate import Spot
 
 log = structlog.stdlib.get_logger()
 
@@ -198,6 +200,8 @@ async def ask_where(request: web.Request) -> web.Response:
 async def take_where(request: web.Request) -> web.Response:
     form = await read_form(request)
     fields = _picked(form, "address", "lat", "lon", "place_source")
+    if which := clean_line(form.get("which", ""))[:200]:
+        fields["address"] = which
     draft = await find_draft(request)
     expired = draft is None or not draft.is_begun
     draft = draft or Draft.new()
@@ -225,13 +229,14 @@ async def take_where(request: web.Request) -> web.Response:
 
     place = f"{answers.address} {answers.lat} {answers.lon}"
     city = request.app[CITY_PAGE]
-    if draft.warned_place != place and city.is_elsewhere(
-        answers.address or "", answers.lat, answers.lon
-    ):
-        draft.warned_place = place
-        response = _where_page(request, draft, draft.fields, outside=True)
-        await keep_draft(request, draft, response)
-        return response
+    if draft.warned_place != place and not which:
+        spot = Spot(answers.lat, answers.lon, answers.address, clean_text(draft.fields["text"]))
+        doubt = city.doubt(spot, answers.problem_type)
+        if doubt is not None:
+            draft.warned_place = place
+            response = _where_page(request, draft, draft.fields, doubt=doubt)
+            await keep_draft(request, draft, response)
+            return response
     return await _keep_and_go(request, draft, "contact")
 
 
@@ -241,7 +246,7 @@ def _where_page(
     fields: Mapping[str, str],
     errors: Mapping[str, str] | None = None,
     *,
-    outside: bool = False,
+    doubt: Doubt | None = None,
 ) -> web.Response:
     city = request.app[CITY_PAGE]
     points = draft.photo_points()
@@ -251,7 +256,8 @@ def _where_page(
         fields,
         errors,
         told={
-            "outside": outside,
+            "doubt": doubt,
+            "which_options": [(name, name) for name in doubt.choices] if doubt else [],
             "photo_place": points[0] if points else None,
             "photo_near": city.place_near(*points[0]) if points else "",
             "has_point": bool(fields.get("lat")) and fields.get("place_source") != "photo",

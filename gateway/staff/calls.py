@@ -17,7 +17,7 @@ from bus.errors import Refused
 from bus.identity import complaint_id
 from channels.intake import clean_line, clean_text
 from channels.phone_transcript import FIELDS, PhoneTranscript, check
-from gateway.keys import CITY, DRAFTS, POOL, ROUTER
+from gateway.keys import CITY, CITY_PAGE, DRAFTS, POOL, ROUTER
 from gateway.pages.i18n import gettext as _
 from gateway.staff.access import requires
 from gateway.staff.pages import ACCOUNT, page
@@ -115,10 +115,18 @@ async def suggest(request: web.Request) -> web.StreamResponse:
         routed = (await asyncio.to_thread(request.config_dict[ROUTER].route, [heard]))[0]
         async with request.config_dict[POOL].acquire() as conn:
             person = await desks.foreseen(conn, routed, datetime.now(UTC))
+    referral = routed.referral if routed else None
+    helper = request.config_dict[CITY_PAGE].helpers.get(referral.agency) if referral else None
     return await page(
         request,
         "staff/call_suggestions.html",
-        {"routed": routed, "person": person, "text": text, "address": address},
+        {
+            "routed": routed,
+            "person": person,
+            "text": text,
+            "address": address,
+            "helper": helper,
+        },
         whole=False,
     )
 

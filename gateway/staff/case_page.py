@@ -12,7 +12,7 @@ from aiohttp import web
 from yarl import URL
 
 from bus.contracts import FileRef
-from gateway.keys import CITY, FILES, POOL, SETTINGS
+from gateway.keys import CITY, CITY_PAGE, FILES, POOL, SETTINGS
 from gateway.pages.i18n import gettext as _
 from gateway.pages.i18n import noted as N_
 from gateway.rule_words import trace_of
@@ -31,7 +31,7 @@ from gateway.staff.forms import (
 from gateway.staff.pages import ACCOUNT, page
 from gateway.staff.roles import Act
 from gateway.staff.words import type_options
-from store import absences, accounts, cases, deliveries, ledger
+from store import absences, accounts, cases, deliveries, ledger, places
 from store.accounts import Account
 from store.cases import Case, Event
 from store.model import NotAllowed, actions
@@ -274,6 +274,7 @@ async def _show(
         notices = await deliveries.for_case(conn, case.id)
         people = await accounts.people(conn)
         away = await absences.away(conn, datetime.now(UTC))
+        place = await places.of_case(conn, case.id)
     by_department: dict[str, list[Account]] = {}
     for person in people:
         if person.department:
@@ -298,6 +299,10 @@ async def _show(
             "trace": trace_of(history),
             "note_id": uuid4(),
             "map_url": _map_url(request, case),
+            "place": place,
+            "helper": request.config_dict[CITY_PAGE].helpers.get(place.referral.agency)
+            if place.referral
+            else None,
             "shown_types": SHOWN,
             "entered_by_name": next(
                 (event.by_name for event in history if event.kind == "opened"), case.entered_by

@@ -18,6 +18,8 @@ from bus.contracts import (
     CaseNoted,
     Contact,
     NoticeQueued,
+    PlaceChoice,
+    Referral,
 )
 from bus.files import Files
 from bus.identity import complaint_id
@@ -1007,3 +1009,52 @@ async def test_a_day_that_cannot_be_meant_is_asked_for_again(dana: Reader) -> No
     for since in ("", "yesterday", "1999-01-01"):
         page = await dana.read(f"/staff/rules/reroute?since={since}", status=422)
         assert 'name="since"' in page
+
+
+STREET_TYPE = "Pothole/Street Maintenance"
+
+# ── places and others ───────────────────────────────────────────────────────────────────────────
+
+
+async def test_the_case_says_whom_else_it_concerns_and_the_number(
+    pat: Reader, pool: asyncpg.Pool
+) -> None:
+    modot = Referral(agency="MoDOT", how="road", because="US 24", certain=True)
+    case = await a_case(pool, place="refer", referral=modot)
+    page = await pat.read(f"/staff/cases/{case}")
+
+    assert "For: Missouri Department of Transportation (MoDOT)" in page
+    assert "US 24 is not a street of the city." in page
+    assert 'href="tel:+18882756636"' in page
+
+
+async def test_where_no_number_is_known_the_case_says_so(pat: Reader, pool: asyncpg.Pool) -> None:
+    town = Referral(agency="City of Raytown", how="town", because="Raytown", certain=False)
+    page = await pat.read(f"/staff/cases/{await a_case(pool, place='outside', referral=town)}")
+
+    assert "Perhaps for: City of Raytown" in page
+    assert "No number is known yet." in page
+    assert "It seems to lie outside the city." in page
+
+
+async def test_the_case_shows_which_places_it_may_be(pat: Reader, pool: asyncpg.Pool) -> None:
+    choices = (PlaceChoice(name="100 N Main St"), PlaceChoice(name="100 S <Main> St"))
+    page = await pat.read(
+        f"/staff/cases/{await a_case(pool, place='ambiguous', place_choices=choices)}"
+    )
+
+    assert "It may be one of these places:" in page
+    assert "<li>100 S &lt;Main&gt; St</li>" in page
+
+
+async def test_the_call_taker_is_told_what_to_ask(reader: Reader) -> None:
+    await reader.sign_in("casey.caller")
+    page = await reader.read("/staff/calls/new")
+    for address, words in (
+        ("Blue Ridge Blvd", "Ask where on “Blue Ridge Blvd”"),
+        ("US 40 Hwy", "(888) 275-6636"),
+        ("1200 Main St, Raytown", "For: City of Raytown"),
+    ):
+        told = CALL | {"text": "big hole", "address": address, "problem_type": STREET_TYPE}
+        answer = await reader.send("/staff/calls/suggest", told, page)
+        assert words in await answer.text()

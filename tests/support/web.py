@@ -30,7 +30,7 @@ Browser = TestClient[web.Request, web.Application]
 
 @asynccontextmanager
 async def resident_pages(
-    bus: Bus, files: Files, pool: asyncpg.Pool | None = None
+    bus: Bus, files: Files, pool: asyncpg.Pool | None = None, city: rules.City = CITY
 ) -> AsyncIterator[Browser]:
     """A client with a cookie jar, as one resident's browser. Redirects are not followed."""
     app = web.Application(client_max_size=4 * 1024 * 1024)
@@ -42,13 +42,13 @@ async def resident_pages(
     )
     app[keys.FILES] = files
     app[keys.DRAFTS] = bus.drafts
-    app[keys.CITY] = CITY
+    app[keys.CITY] = city
     app[keys.SETTINGS] = Settings()
     app[keys.DARKROOM] = Darkroom()
-    app[keys.WEB_FORM] = WebForm(intake, problem_types=[kind.name for kind in CITY.offered])
+    app[keys.WEB_FORM] = WebForm(intake, problem_types=[kind.name for kind in city.offered])
     if pool is not None:
         app[keys.POOL] = pool
-    layout.prepare(app, page_of(CITY))
+    layout.prepare(app, page_of(city))
     app.add_routes(routes())
     app.add_routes(app[keys.WEB_FORM].channel().routes)
     async with TestClient(TestServer(app)) as client:

@@ -31,8 +31,8 @@ PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *DOCS]
 
 _LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)")
 _CODE = re.compile(r"```.*?```|`[^`\n]+`", re.DOTALL)
-_COMMAND = re.compile(r"(?<![\w/.-])buckstop ((?:[a-z]+ ?){1,2})")
-_TABLE_COMMAND = re.compile(r"^\| `buckstop ([a-z ]+?)[ `]*(?:[A-Z\[<-].*?)?`? \|", re.MULTILINE)
+_COMMAND = re.compile(r"(?<![\w/.-])buckstop ((?:[a-z](?:[a-z-]*[a-z])? ?){1,2})")
+_TABLE_COMMAND = re.compile(r"^\| `buckstop ([a-z -]+?)(?: [A-Z\[<-][^|`]*)?` \|", re.MULTILINE)
 
 
 def words(app: App, before: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:

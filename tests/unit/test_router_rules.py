@@ -127,8 +127,8 @@ def test_labels_are_in_both_languages() -> None:
         ),
         (
             "streets.csv",
-            "City Hall,landmark,111 E Maple Ave;111 East Maple;Independence City Hall,39.0911",
-            "City Hall,landmark,111 E Maple Ave;111 East Maple;Independence City Hall,38.0911",
+            "39.0911,-94.4155,no",
+            "38.0911,-94.4155,no",
             'streets.csv, line 2: "City Hall" lies outside boundary.geojson.',
         ),
         (
