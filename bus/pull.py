@@ -64,6 +64,11 @@ class Pull:
         """What lies here and waits for `batch`."""
         return tuple(self._arrived)
 
+    def wake(self) -> None:
+        """Whoever waits for a batch gets what there is now, perhaps nothing."""
+        self._something.set()
+        self._many.set()
+
     async def batch(self, wait: float, linger: float = 0.0) -> list[Msg]:
         """
         Up to `most` messages, in stream order; none when none came within `wait` seconds. A few

@@ -86,11 +86,19 @@ async def listen(client: Client, tell: Tell, listener: Listener, stop: asyncio.E
             _say_that_we_live(pull, in_hand, every=listener.ack_wait / 4),
             name=f"{listener.durable} pulse",
         )
+        waker = tasks.create_task(_wake(pull, stop), name=f"{listener.durable} waker")
         while not stop.is_set():
             in_hand[:] = await pull.batch(wait=_LOOK_UP, linger=listener.linger)
             if in_hand:
                 await _answer(tell, listener, in_hand, stop)
         pulse.cancel()
+        waker.cancel()
+
+
+async def _wake(pull: Pull, stop: asyncio.Event) -> None:
+    """An idle loop stops when it is asked to, and not at its next look."""
+    await stop.wait()
+    pull.wake()
 
 
 async def _say_that_we_live(pull: Pull, in_hand: list[Msg], *, every: float) -> None:

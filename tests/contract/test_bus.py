@@ -311,6 +311,21 @@ async def test_a_worker_that_stops_finishes_what_it_has_in_hand(bus: Bus) -> Non
     assert info.num_ack_pending == 0
 
 
+async def test_an_idle_worker_stops_when_it_is_asked_to(bus: Bus) -> None:
+    ear = Ear()
+    stop = asyncio.Event()
+    loop = asyncio.create_task(listen(bus.client, bus.tell, hearing(ear), stop))
+    await bus.tell([complaint(1)])
+    async with asyncio.timeout(20):
+        while not ear.facts:
+            await asyncio.sleep(0.02)
+    await asyncio.sleep(0.1)  # it waits for the next one
+    stop.set()
+    # It would look up by itself after a second.
+    async with asyncio.timeout(0.8):
+        await loop
+
+
 async def test_a_durable_taken_away_is_missed_and_the_rest_is_heard_once_it_is_back(
     bus: Bus,
 ) -> None:

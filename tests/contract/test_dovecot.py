@@ -13,12 +13,12 @@ from pathlib import Path
 import pytest
 
 from tests.contract.test_email_imap import *  # noqa: F403  its tests, on another server
-from tests.contract.test_email_imap import _is_in_trouble, lies, now, proxy, room
+from tests.contract.test_email_imap import _is_in_trouble, lies, now, proxy, reader, room
 from tests.support.imap import Dovecot, MailServer, NoDovecot, deliver, settings_of
 from tests.support.letters import mail
 from tests.support.mailroom import Mailroom, until
 
-__all__ = ["proxy", "room"]
+__all__ = ["proxy", "reader", "room"]
 
 pytestmark = pytest.mark.dovecot
 TLS = Path(__file__).parents[1] / "fixtures" / "tls"

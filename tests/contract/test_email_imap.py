@@ -13,7 +13,7 @@ import sys
 import time
 from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
@@ -29,6 +29,7 @@ from bus.identity import notice_token
 from channels import email_imap
 from channels.base import Watched
 from channels.email_imap import EmailChannel
+from channels.mail_reader import MailReader
 from tests.support.facts import complaint
 from tests.support.imap import (
     MailServer,
@@ -63,8 +64,22 @@ async def proxy(server: MailServer) -> AsyncIterator[Proxy]:
         yield before
 
 
+@pytest.fixture(scope="module")
+async def reader() -> AsyncIterator[MailReader]:
+    """Warm for all tests: to start its processes takes longer than most of them."""
+    async with MailReader() as opened:
+        yield opened
+
+
 @pytest.fixture
-async def room(bus: Bus, pool: asyncpg.Pool, files: Files) -> AsyncIterator[Mailroom]:
+async def room(
+    bus: Bus,
+    pool: asyncpg.Pool,
+    files: Files,
+    reader: MailReader,
+    monkeypatch: pytest.MonkeyPatch,
+) -> AsyncIterator[Mailroom]:
+    monkeypatch.setattr(email_imap, "reader_for", lambda _: nullcontext(reader))
     mailroom = Mailroom(bus, pool, files)
     async with mailroom.storing():
         yield mailroom
@@ -390,7 +405,7 @@ async def test_when_idle_lies_looking_finds_it(
 async def test_a_server_that_goes_away_in_between_loses_nothing(
     server: MailServer, proxy: Proxy, room: Mailroom
 ) -> None:
-    await put(server, *(mail(f"Number {number}") for number in range(30)))
+    await put(server, *(mail(f"Number {number}") for number in range(12)))
     heard = 0
 
     def cut_now_and_then(line: bytes) -> None:
@@ -401,10 +416,10 @@ async def test_a_server_that_goes_away_in_between_loses_nothing(
 
     proxy.heard = cut_now_and_then
     async with room.watching(settings_of(server, proxy.port)):
-        assert (await room.settled(30, within=60)).filed == 30
+        assert (await room.settled(12, within=60)).filed == 12
         proxy.heard = lambda line: None
         await lies(server, INBOX=0)
-    assert len(set(await room.texts())) == 30
+    assert len(set(await room.texts())) == 12
 
 
 async def test_a_server_that_says_one_byte_a_second_holds_nobody_up_and_loses_nothing(
@@ -575,7 +590,8 @@ async def test_while_the_store_is_away_mail_stays_in_the_inbox(
     await put(server, mail(), mail())
     async with room.watching(settings_of(server)) as channel:
         await until(_has_looked(channel))
-        await asyncio.sleep(4)
+        await until(lambda: _is_so(lambda: now(channel).waiting == 2))
+        await asyncio.sleep(1.5)
         assert await asyncio.to_thread(count_in, server) == 2
         assert now(channel).waiting == 2
         async with room.storing():

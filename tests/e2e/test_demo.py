@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import aiohttp
 import asyncpg
 
-from tests.support.product import Product, until
+from tests.support.product import Product, copy_of, until
 
 
 async def page(product: Product, address: str = "/try") -> str:
@@ -32,9 +33,17 @@ def shows(product: Product, *patterns: str) -> Callable[[], Awaitable[bool]]:
     return look
 
 
-async def test_a_newcomer_tries_email_and_text(product: Product) -> None:
-    await product.start(command="demo")
+async def test_a_newcomer_tries_email_and_text(template: Path, folder: Path) -> None:
+    # Twenty seconds, else, in which a text may bring its place by itself.
+    product = Product(copy_of(template, folder), BUCKSTOP__STORE__FOLLOW__ASK_PLACE_AFTER="1")
+    try:
+        await product.start(command="demo")
+        await try_both(product)
+    finally:
+        await product.clear()
 
+
+async def try_both(product: Product) -> None:
     await send(
         product, "/try/email", **{
             "from": "ana@resident.example",

@@ -59,7 +59,7 @@ def settings_of(server: HasPort, port: int = 0, **other: Any) -> MailboxSettings
         "security": "none",
         "username": USER,
         "password": PASSWORD,
-        "poll_every": 1.0,
+        "poll_every": 0.5,
         "idle": 10.0,
         "connect_seconds": 3.0,
         "command_seconds": 2.0,
