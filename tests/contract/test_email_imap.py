@@ -281,14 +281,17 @@ async def test_a_photo_shows_the_place_and_loses_it(server: MailServer, room: Ma
 async def test_good_mail_between_bad_ones_is_filed_within_seconds(
     server: MailServer, room: Mailroom
 ) -> None:
+    # pymap takes seconds for what Dovecot keeps as it is, and refuses the deepest; our limits
+    # are the same. The whole of each is read in test_mail_reader.py.
+    levels, parameters = (60, 8_000) if isinstance(server, Pymap) else (2_000, 40_000)
     nested = b"".join(
         b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (depth, depth)
-        for depth in range(2000)
+        for depth in range(levels)
     )
     bad = [
         b"From: a@b.example\r\nMIME-Version: 1.0\r\n" + nested,
         b"From: " + b"(" * 900 + b"\r\nSubject: parentheses\r\n\r\n",
-        b"From: a@b.example\r\nContent-Type: text/plain" + b"; a=b" * 40_000 + b"\r\n\r\nx",
+        b"From: a@b.example\r\nContent-Type: text/plain" + b"; a=b" * parameters + b"\r\n\r\nx",
         b"From: a@b.example\r\nTo: " + b"a@b.example, " * 20_000 + b"\r\n\r\nx",
     ]
     taken = 0
@@ -296,7 +299,7 @@ async def test_good_mail_between_bad_ones_is_filed_within_seconds(
         with suppress(imaplib.IMAP4.abort):  # some are too much for pymap itself
             await put(server, one)
             taken += 1
-    assert taken >= 2
+    assert taken >= 3
 
     async with room.watching(settings_of(server)) as channel:
         await until(_has_looked(channel))
