@@ -8,7 +8,7 @@ once, and the same files always give the same sentences.
 
 import random
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -60,8 +60,10 @@ class Patterns:
         longest = max(
             (len(part.ways) for part in pattern.tree if isinstance(part, Choice)), default=1
         )
-        count = 1 if len(pattern.tree) == 1 and isinstance(pattern.tree[0], str) else max(
-            _FEWEST, min(_MOST, longest)
+        count = (
+            1
+            if len(pattern.tree) == 1 and isinstance(pattern.tree[0], str)
+            else max(_FEWEST, min(_MOST, longest))
         )
         turns: dict[int, list[int]] = {}
         for place, part in enumerate(pattern.tree):

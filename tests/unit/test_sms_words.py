@@ -1,5 +1,6 @@
 """Twilio's forms and reports, read."""
 
+from datetime import timedelta
 from uuid import UUID, uuid4
 
 import pytest
@@ -71,7 +72,7 @@ def test_a_failure_has_words_with_and_without_a_code(status: str) -> None:
     query = {"notice": str(uuid4()), "case": str(uuid4())}
     for code in ("", "30008", "99999", "-1", "²"):
         form = {"MessageSid": "SM1", "MessageStatus": status, "ErrorCode": code, "To": ROSA}
-        (failed,) = facts_of(read_report(form, query), NOON)
+        (failed,) = facts_of(read_report(form, query), NOON, timedelta(hours=1))
         assert isinstance(failed, NoticeFailed)
         assert failed.reason
 
@@ -79,7 +80,7 @@ def test_a_failure_has_words_with_and_without_a_code(status: str) -> None:
 def test_a_report_told_twice_is_the_same_facts() -> None:
     query = {"notice": str(UUID(int=1)), "case": str(UUID(int=2))}
     form = {"MessageSid": "SM1", "MessageStatus": "failed", "ErrorCode": "21610", "To": ROSA}
-    first, second = (facts_of(read_report(form, query), NOON) for _ in range(2))
+    first, second = (facts_of(read_report(form, query), NOON, timedelta(hours=1)) for _ in range(2))
     assert [one.message_id for one in first] == [one.message_id for one in second]
     assert isinstance(first[1], MessageSetAside)
     assert first[1].external_id == "status/SM1/failed"
