@@ -63,8 +63,11 @@ def lines_of(file: Path) -> list[str]:
 
 
 @contextmanager
-def progress(what: str, total: int) -> Iterator[Any]:
-    """A progress bar on a terminal, silence elsewhere; gives what is called after each step."""
+def progress(what: str, total: int | None) -> Iterator[Any]:
+    """
+    A progress bar on a terminal, silence elsewhere; gives what is called after each step, or with
+    how far it came by now. `total` None: nobody knows yet.
+    """
     bar = Progress(
         TextColumn(what),
         BarColumn(),
@@ -74,5 +77,12 @@ def progress(what: str, total: int) -> Iterator[Any]:
         disable=not err.is_terminal,
     )
     task = bar.add_task(what, total=total)
+
+    def step(done: int | None = None) -> None:
+        if done is None:
+            bar.advance(task)
+        else:
+            bar.update(task, completed=done)
+
     with bar:
-        yield lambda: bar.advance(task)
+        yield step
