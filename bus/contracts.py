@@ -92,6 +92,12 @@ class Follows(Part):
     False: our mail server did not find that the sender's domain stands behind it, so whoever it
     says it is from may not have written it. It still tells us something.
     """
+    case: UUID | None = None
+    """The case that an app speaks of which has a key with us."""
+    vouched: bool = False
+    """Whether that app reported `case`: then it may speak for its reporter."""
+    reopens: bool = True
+    """False: it takes no closed case up again."""
 
 
 class ContactMark(Part):

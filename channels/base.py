@@ -15,6 +15,7 @@ from bus.publish import Tell
 from bus.worker import Listener
 from channels.intake import Intake
 from channels.mailbox_memory import MailboxMemory
+from channels.open311_desk import Open311Desk
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,8 @@ class Surroundings:
     """The data directory, for what a channel may keep on this machine only."""
     mailboxes: MailboxMemory | None = None
     """What the mail channel remembers; it cannot run without."""
+    open311: Open311Desk | None = None
+    """What the Open311 channel knows of the city and its apps; it cannot run without."""
 
 
 def noted(text: str) -> str:

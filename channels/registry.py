@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from channels import sms_twilio
+from channels import open311, sms_twilio
 from channels.base import Channel, Surroundings
 from channels.email_imap import EmailChannel
 from channels.phone_transcript import PhoneTranscript
@@ -18,6 +18,7 @@ CHANNELS: Mapping[str, Build] = {
     ),
     "phone": lambda around, settings: PhoneTranscript(around.intake).channel(),
     "sms": lambda around, settings: sms_twilio.build(around, settings.sms),
+    "open311": lambda around, settings: open311.build(around, settings.open311),
 }
 
 

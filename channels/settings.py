@@ -3,6 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from channels.email_settings import MailboxSettings
+from channels.open311_settings import Open311Settings
 from channels.sms_settings import TwilioSettings
 
 
@@ -13,3 +14,4 @@ class ChannelSettings(BaseModel):
 
     email: tuple[MailboxSettings, ...] = ()
     sms: TwilioSettings = TwilioSettings()
+    open311: Open311Settings = Open311Settings()

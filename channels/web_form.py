@@ -279,11 +279,21 @@ async def _read_json(request: web.Request) -> dict[str, str]:
             text='{"errors":[{"field":"","message":"The body must be a JSON object."}]}',
             content_type="application/json",
         )
-    return {
+    typed = {
         str(name): str(value)
         for name, value in body.items()
         if isinstance(value, str | int | float) and not isinstance(value, bool)
     }
+    known = {*FIELDS, "token"}
+    unread = [
+        name
+        for name, value in body.items()
+        if name in known and name not in typed and value is not None
+    ]
+    if unread:
+        what = noted("This must be a text or a number.")
+        raise BadAnswers([Problem(name, what, {}) for name in unread], typed)
+    return typed
 
 
 def _too_long(field: str) -> Problem:

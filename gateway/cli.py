@@ -40,6 +40,7 @@ from gateway.history.told import as_json, as_text
 from gateway.house import House
 from gateway.intake import Taken as TakenMails
 from gateway.intake import take_folder
+from gateway.key_commands import key
 from gateway.operator.bus_commands import bus
 from gateway.operator.dead_commands import dead
 from gateway.rules_commands import rules
@@ -86,6 +87,7 @@ for _where, _name, _help in (
     ("cli_places", "places-of", "Say which place each text or address names."),
 ):
     city.command(f"gateway.{_where}:{_name.replace('-', '_')}", name=_name, help=_help)
+app.command(key)
 
 
 # ── running ─────────────────────────────────────────────────────────────────────────────────────

@@ -30,6 +30,7 @@ from gateway.demo.stage import Stage
 from gateway.engines import Engines
 from gateway.house import House
 from gateway.http import serve
+from gateway.open311.desk import Open311Desk
 from gateway.settings import Settings, secret_of, texting_of
 from notifier import service as notifier_service
 from notifier.service import open_sender, open_text_sender
@@ -88,7 +89,8 @@ async def open_house(
             )
         )
         texts = await open_things.enter_async_context(open_text_sender(texting_of(settings)))
-        around = surroundings(settings, bus=bus, pool=pool, files=files, city=city)
+        desk = Open311Desk(city, settings, pool) if settings.channels.open311.enabled else None
+        around = surroundings(settings, bus=bus, pool=pool, files=files, city=city, open311=desk)
         yield House(
             settings=settings,
             city=city,
@@ -101,14 +103,24 @@ async def open_house(
             sender=sender,
             texts=texts,
             channels=open_channels(around, settings.channels),
+            open311=desk,
             stage=stage,
         )
 
 
 def surroundings(
-    settings: Settings, *, bus: Bus, pool: asyncpg.Pool, files: Files, city: City | None = None
+    settings: Settings,
+    *,
+    bus: Bus,
+    pool: asyncpg.Pool,
+    files: Files,
+    city: City | None = None,
+    open311: Open311Desk | None = None,
 ) -> Surroundings:
-    """What channels stand on; with a `city`, they hear its words of danger."""
+    """
+    What channels stand on; with a `city`, they hear its words of danger; without `open311`, apps
+    are not heard.
+    """
     secret = secret_of(settings)
     intake = Intake(secret=secret, files=files, tell=bus.tell, sounds_urgent=_urgent(city))
     return Surroundings(
@@ -121,6 +133,7 @@ def surroundings(
         public_url=settings.base_url,
         data=settings.data,
         mailboxes=MailboxMemory(pool),
+        open311=open311,
     )
 
 

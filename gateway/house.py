@@ -10,6 +10,7 @@ from bus.files import Files
 from channels.base import Channel, Surroundings
 from channels.intake import Intake
 from gateway.demo.stage import Stage
+from gateway.open311.desk import Open311Desk
 from gateway.settings import Settings
 from notifier.senders import Sender
 from router.rules import City
@@ -34,6 +35,8 @@ class House:
     texts: Sender
     """What carries text messages."""
     channels: Mapping[str, Channel]
+    open311: Open311Desk | None = None
+    """None: the interface for other programs is turned off."""
     stage: Stage | None = None
     """The demo's own servers."""
 

@@ -12,6 +12,7 @@ from channels.web_form import WebForm
 from gateway import health, keys
 from gateway.demo.pages import DemoPages
 from gateway.house import House
+from gateway.open311 import routes as open311
 from gateway.operator import routes as operator
 from gateway.pages import layout
 from gateway.pages.city_page import page_of
@@ -50,6 +51,8 @@ def application(house: House) -> web.Application:
     for channel in house.channels.values():
         app.add_routes(channel.routes)
     app.add_routes(resident.routes())
+    if house.open311 is not None:
+        open311.prepare(app, house.open311, house.settings, house.city)
     if house.stage is not None:
         app.add_routes(DemoPages(house.stage).routes())
     staff.prepare(app)

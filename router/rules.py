@@ -41,6 +41,8 @@ from router.folder import sentences as _sentences
 from router.folder import spoken as _spoken
 from router.gazetteer import Gazetteer
 from router.place_files import Place, check_places, read_gazetteer, read_places
+from router.public_record import FILE as PUBLIC_FILE
+from router.public_record import PublicRecord, read_public_record
 from router.referrals import Referrals, read_referrals
 from router.routing import FILE, Known, RoutingRules, faults_of, read_rules
 
@@ -215,6 +217,8 @@ class City(About):
     rules: RoutingRules = RoutingRules()
     version: str = ""
     """Of everything that decides who must act; another one may decide otherwise."""
+    public: PublicRecord = PublicRecord()
+    """What everybody may know of a case, and how other programs see the problem types."""
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "City":
         """A copy with other values; what was worked out from the old ones is worked out anew."""
@@ -328,6 +332,12 @@ def load_city(path: Path) -> City:
     dangers = _dangers(path, languages, faults)
     rules_text = _text(path, FILE, faults) if (path / FILE).exists() else None
     rules = read_rules(rules_text or "", faults)
+    public = read_public_record(
+        _text(path, PUBLIC_FILE, faults) if (path / PUBLIC_FILE).exists() else None,
+        [kind.name for _, kind in problem_types],
+        languages,
+        faults,
+    )
 
     _check_departments(departments, people, faults)
     _check_types(problem_types, departments, faults)
@@ -364,6 +374,7 @@ def load_city(path: Path) -> City:
         dangers=dangers,
         rules=rules,
         version=_version(path),
+        public=public,
     )
 
 

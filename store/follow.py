@@ -61,7 +61,9 @@ _Decision = _Joins | _Waits | None
 def can_follow(complaint: ComplaintReceived) -> bool:
     """Whether it could belong to a case; else it opens one, whatever is there."""
     hints = complaint.follows
-    return hints is not None and bool(hints.notices or hints.message_ids or hints.conversation)
+    return hints is not None and bool(
+        hints.notices or hints.message_ids or hints.conversation or hints.case
+    )
 
 
 async def file_complaints(
@@ -100,7 +102,10 @@ async def _take_in(
         return
     now = datetime.now(UTC)
     hints = complaint.follows or Follows()
-    if hints.conversation is None:
+    if hints.case is not None:
+        named = await cases.locked(conn, hints.case)
+        decision: _Decision = _Joins(named, verified=hints.vouched) if named else _OPENS
+    elif hints.conversation is None:
         decision = await _by_mail(conn, complaint, hints)
     elif (text := _text_of_photos(complaint)) is not None:
         decision = await _with_its_text(conn, text)
@@ -378,7 +383,8 @@ async def _join(
         await _enter(conn, complaint, case.id)
         await _say_remark(conn, complaint, case.id, now)
         return
-    if case.status is Status.CLOSED and verified:
+    may_reopen = complaint.follows is None or complaint.follows.reopens
+    if case.status is Status.CLOSED and verified and may_reopen:
         ended = case.closed_at or now
         if now - ended > timedelta(days=rules.reopen_days):
             await open_cases(conn, [complaint], goes_on_from=case.id)

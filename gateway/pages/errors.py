@@ -14,6 +14,7 @@ from aiohttp.typedefs import Handler
 from bus.errors import Unavailable
 from channels.web_form import FIELDS, BadAnswers
 from gateway.keys import CITY_PAGE
+from gateway.open311 import errors as open311
 from gateway.pages.csrf import FormTooOld, FromAnotherSite
 from gateway.pages.i18n import current_language
 from gateway.pages.i18n import gettext as _
@@ -54,6 +55,8 @@ async def error_page(
     request: web.Request, status: int, error: BaseException | None = None
 ) -> web.Response:
     """The page for a status, in the reader's language, with what they had typed."""
+    if open311.is_asked(request):
+        return open311.answer_for(request, status, error)
     typed = await _what_was_typed(request) if status in {403, 500, 503} else {}
     title, lines = _words(status, error, kept=bool(typed))
     headers = {"Retry-After": "10"} if status == 503 else {}

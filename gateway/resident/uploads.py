@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from aiohttp import BodyPartReader, web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from bus.files import Files
 from channels.intake import clean_line
@@ -89,7 +90,7 @@ async def _parts(request: web.Request) -> AsyncIterator[BodyPartReader]:
         while (part := await reader.next()) is not None:
             if isinstance(part, BodyPartReader):  # else a form inside a form: no browser sends one
                 yield part
-    except (ValueError, AssertionError) as error:
+    except (ValueError, AssertionError, HttpProcessingError) as error:
         raise web.HTTPBadRequest from error  # not cut into parts as it says
 
 

@@ -111,7 +111,7 @@ async def _work(visitors: Visitors, page: Page, login: str, reference: str) -> N
 
     await page.get_by_role("link", name="Write a note").click()
     form = page.locator("#form-note")
-    await form.get_by_text("The resident will see this.").click()
+    await form.get_by_text("The resident will see this").click()
     await form.get_by_label("Note").fill(NOTE)
     await visitors.picture(page, "note")
     await form.get_by_role("button", name="Save the note").click()

@@ -84,6 +84,13 @@ async def test_every_fault_is_told_at_once(browser: Browser, bus: Bus) -> None:
     assert await complaints_on(bus) == []
 
 
+async def test_a_field_of_another_kind_is_named(browser: Browser, bus: Bus) -> None:
+    answer = await browser.post("/channels/web", json={"text": "Smoke", "name": ["Ana"], "lat": {}})
+    assert answer.status == 422
+    assert [one["field"] for one in (await answer.json())["errors"]] == ["name", "lat"]
+    assert await complaints_on(bus) == []
+
+
 async def test_a_novel_is_refused_and_kept_for_shortening(browser: Browser) -> None:
     novel = "👻" * 100_000
     answer = await browser.post(
