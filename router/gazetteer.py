@@ -188,6 +188,16 @@ class Gazetteer:
             return []
         return list(self._crossing(one, other))
 
+    def is_in_quarters(self, street: Street) -> bool:
+        """
+        Whether a street that is named without NW, NE, SW or SE lies in several of them: then each
+        of its corners may be there more than once, and the lists need not have them all.
+        """
+        if street.direction:
+            return False
+        found = {one.street.direction for one in self._on(street)}
+        return len(found & {"nw", "ne", "sw", "se"}) > 1
+
     def closest(self, core: str) -> str | None:
         """
         The one street whose name is a slip of the pen away from `core`; None if none or several.

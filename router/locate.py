@@ -326,8 +326,10 @@ class Locator:
             if spots:
                 why = f'"{street.core}" read as "{closest}"'
                 return self._of_spots(mention.words, spots, mention, why)
-        # East for West, Avenue for Street: likely, and still to be asked.
-        nearly = known.address(number, Street(street.core))
+        # East for West, or Avenue for Street: likely, and still to be asked.
+        nearly = known.address(number, street._replace(suffix="")) or known.address(
+            number, street._replace(direction="")
+        )
         if nearly:
             return _Reading(
                 Outcome.AMBIGUOUS,
@@ -343,6 +345,14 @@ class Locator:
         one, other = mention.streets
         spots = known.corner(one, other)
         why = ""
+        if len(spots) == 1 and known.is_in_quarters(one) and known.is_in_quarters(other):
+            return _Reading(
+                Outcome.AMBIGUOUS,
+                mention.words,
+                choices=tuple(spots),
+                why="nobody said in which quarter of the city",
+                mention=mention,
+            )
         if not spots:
             read = [
                 None if known.knows(street) else known.closest(street.core)
@@ -433,6 +443,8 @@ class Locator:
                 for one, at in zip(reading.choices, choices, strict=True)
                 if at < 0 or inside[at] or names[at] is not None
             ]
+            # Two corners of the same two streets are one question.
+            about = list({one.name: one for one in reversed(about)}.values())[::-1]
             if pinned >= 0:
                 settled.append(self._pinned(spot, reading, names[pinned], is_inside=inside[pinned]))
             elif named >= 0 and reading.spot is not None:

@@ -144,7 +144,7 @@ class _Scanner:
             at += 1
         if at < self._count and words[at] in plain.ARTICLES and block:
             at += 1
-        if at >= self._count or said.parted(at, Gap.COMMA):
+        if at >= self._count or said.parted(at, Gap.COMMA) or said.gaps[at] is Gap.NONE:
             return None
         placed = called or self._streets.is_placed(place)
         found = self._short_direction(at)

@@ -102,7 +102,10 @@ def as_ordinal(word: str) -> str | None:
     """`23rd` of `23rd`, `23th` or `third`; None for what is no ordinal."""
     found = _ORDINAL.fullmatch(word)
     if found:
-        return ordinal(int(found[1]))
+        # "23th" is a slip of the pen; "1th" may have been 11th.
+        core = ordinal(int(found[1]))
+        slip = core != word and word[-2:] in ("st", "nd", "rd", "th")
+        return None if slip and len(found[1]) < 2 else core
     number = SPELLED.get(word)
     return ordinal(number) if number else None
 

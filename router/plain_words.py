@@ -149,13 +149,14 @@ NO_PLACE_NAME = (
     | NO_NAME
     | frozenset(
         """
-        state national dog skate car trailer theme ball water local public city kids children
-        sunday nearby nearest elementary middle high grade grammar catholic baptist private big
-        little small new old beautiful favorite former shopping office medical industrial strip
-        mobile rv amusement business skating bible nursing animal horse baseball softball soccer
-        football swimming whole entire empty apartment senior central main upper lower junior
-        christian methodist lutheran parish driver driving trade law home night summer after
-        before during escuela primaria secundaria publico publica pequeno pequena
+        child childs children childrens community neighborhood side state national dog skate car
+        trailer theme ball water local public city kids sunday nearby nearest elementary middle
+        high grade grammar catholic baptist private big little small new old beautiful favorite
+        former shopping office medical industrial strip mobile rv amusement business skating
+        bible nursing animal horse baseball softball soccer football swimming whole entire empty
+        apartment senior central main upper lower junior christian methodist lutheran parish
+        driver driving trade law home night summer after before during escuela primaria
+        secundaria publico publica pequeno pequena
         """.split()
     )
 ) - frozenset(("main", "spring", "central"))

@@ -40,10 +40,17 @@ from router.folder import read_text as _text
 from router.folder import sentences as _sentences
 from router.folder import spoken as _spoken
 from router.gazetteer import Gazetteer
-from router.place_files import Place, check_places, read_gazetteer, read_places
+from router.place_files import (
+    ADDRESSES,
+    PLACES,
+    Place,
+    check_places,
+    read_gazetteer,
+    read_places,
+)
 from router.public_record import FILE as PUBLIC_FILE
 from router.public_record import PublicRecord, read_public_record
-from router.referrals import Referrals, read_referrals
+from router.referrals import REFERRALS, Referrals, read_referrals
 from router.routing import FILE, Known, RoutingRules, faults_of, read_rules
 
 CITIES = Path(__file__).parent / "cities"
@@ -428,7 +435,11 @@ _DECIDES = (
     "departments.csv",
     "people.csv",
     "districts.geojson",
+    "boundary.geojson",
     "areas.geojson",
+    PLACES,
+    ADDRESSES,
+    REFERRALS,
     FILE,
 )
 

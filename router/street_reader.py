@@ -287,7 +287,7 @@ class StreetReader:
                     and self._words[place - 1] not in plain.ARTICLES
                 )
             )
-        if word.endswith("bound"):
+        if word.endswith("bound") or word in ("th", "nd"):
             return False
         if len(word) == 1:
             return word not in ("a", "i", "y", "o", "e", "x") and self.suffix(place + 1) != "ln"

@@ -166,6 +166,27 @@ def test_a_wrong_direction_is_asked_about_and_not_mended() -> None:
     assert found.district == "District 1"
 
 
+def test_what_differs_in_two_ways_is_another_address() -> None:
+    assert locate(address="1111 N Arlington St").outcome is Outcome.NAMED
+
+
+def test_where_quarters_repeat_corners_one_that_is_known_is_asked_about() -> None:
+    quarters = [
+        *(Address(n, "NW 6th St", "", 1.0 + n / 1e5, 0.5) for n in range(100, 140, 10)),
+        *(Address(n, "NW 8th Ave", "", 1.001, 0.5 + n / 1e5) for n in range(0, 40, 10)),
+        Address(100, "SE 6th St", "", 0.5, 0.7),
+        Address(100, "SE 8th Ave", "", 0.6, 0.9),
+    ]
+    locator = Locator(BOUNDARY, DISTRICTS, Gazetteer(addresses=quarters))
+
+    def outcome(text: str) -> Outcome:
+        (found,) = locator.locate([Spot(None, None, None, text)])
+        return found.outcome
+
+    assert outcome("light at 6th and 8th") is Outcome.AMBIGUOUS
+    assert outcome("light at NW 6th St and 8th Ave") is Outcome.FOUND
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
