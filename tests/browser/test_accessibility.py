@@ -71,7 +71,7 @@ async def test_pages_can_be_used_by_everybody(
 
     await _set_aside(product)
     await _as_staff(judge, reference, str(case["id"]))
-    assert len(judge.seen) == 25
+    assert len(judge.seen) == 29
     assert not judge.faults, "\n".join(judge.faults)
 
 
@@ -164,7 +164,7 @@ async def _as_staff(judge: Judge, reference: str, case_id: str) -> None:
     await page.select_option("#login", "jo.linden")
     await page.fill("#first", "2026-11-20")
     await page.locator("form.st-card button[type=submit]").click()
-    await page.locator(".st-rules__rule").wait_for()
+    await page.locator(".st-rules__rule").first.wait_for()
     await judge.look("absences: one")
     await page.goto("/staff/rules")
     await judge.look("rules")
