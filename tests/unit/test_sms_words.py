@@ -12,6 +12,8 @@ from gateway.settings import Settings, texting_of
 from tests.support.facts import NOON
 from tests.support.twilio import ACCOUNT, OURS, ROSA, TOKEN, text_form
 
+LATER = timedelta(minutes=10)
+
 
 def test_a_form_is_read() -> None:
     form = text_form("Pothole\r\n\0 here", NumMedia="2", MediaUrl0="https://api.twilio.com/x")
@@ -72,15 +74,17 @@ def test_a_failure_has_words_with_and_without_a_code(status: str) -> None:
     query = {"notice": str(uuid4()), "case": str(uuid4())}
     for code in ("", "30008", "99999", "-1", "²"):
         form = {"MessageSid": "SM1", "MessageStatus": status, "ErrorCode": code, "To": ROSA}
-        (failed,) = facts_of(read_report(form, query), NOON, timedelta(hours=1))
+        (failed,) = facts_of(read_report(form, query), NOON, LATER)
         assert isinstance(failed, NoticeFailed)
         assert failed.reason
+        # Lost on the way, nobody knows why: once more may succeed.
+        assert failed.again_at == (NOON + LATER if code == "30008" else None)
 
 
 def test_a_report_told_twice_is_the_same_facts() -> None:
     query = {"notice": str(UUID(int=1)), "case": str(UUID(int=2))}
     form = {"MessageSid": "SM1", "MessageStatus": "failed", "ErrorCode": "21610", "To": ROSA}
-    first, second = (facts_of(read_report(form, query), NOON, timedelta(hours=1)) for _ in range(2))
+    first, second = (facts_of(read_report(form, query), NOON, LATER) for _ in range(2))
     assert [one.message_id for one in first] == [one.message_id for one in second]
     assert isinstance(first[1], MessageSetAside)
     assert first[1].external_id == "status/SM1/failed"
