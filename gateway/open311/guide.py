@@ -7,6 +7,7 @@ from typing import Any
 from urllib.parse import quote, urlencode
 
 from aiohttp import web
+from markupsafe import Markup, escape
 
 from channels.open311 import ROUTE
 from gateway.open311.description import description_for
@@ -67,6 +68,7 @@ class Operation:
     summary: str
     words: Sequence[str]
     """Paragraphs."""
+    about_fields: str
     fields: Sequence[Field]
     answers: Sequence[Field]
     statuses: Sequence[tuple[str, str]]
@@ -105,6 +107,7 @@ class Guide:
             "contact": section.contact,
             "words": paragraphs(self._description["info"]["description"]),
             "groups": self._groups,
+            "coded": coded,
         }
         return render(request, "open311/guide.html", told)
 
@@ -122,6 +125,15 @@ def groups_of(description: Mapping[str, Any]) -> list[tuple[str, str, list[Opera
         for method, operation in methods.items():
             found[operation["tags"][0]].append(_operation(description, path, method, operation))
     return [(tag["name"], tag["description"], found[tag["name"]]) for tag in description["tags"]]
+
+
+def coded(text: str) -> Markup:
+    """The text, in which what stands between backticks is code."""
+    parts = text.split("`")
+    return Markup("").join(
+        Markup("<code>{}</code>").format(part) if number % 2 else escape(part)
+        for number, part in enumerate(parts)
+    )
 
 
 def paragraphs(text: str) -> list[str]:
@@ -151,8 +163,10 @@ def _operation(
             )
     body = operation.get("requestBody", {}).get("content", {})
     kind = next(iter(body), "")
+    about_fields = ""
     if body:
         schema = _resolved(description, body[kind]["schema"])
+        about_fields = " ".join(schema.get("description", "").split())
         where = "JSON" if "json" in kind else "form"
         fields += _fields(description, schema, where)
     answers = []
@@ -168,6 +182,7 @@ def _operation(
         path=path,
         summary=operation["summary"],
         words=paragraphs(operation.get("description", "")),
+        about_fields=about_fields,
         fields=fields,
         answers=answers,
         statuses=statuses,

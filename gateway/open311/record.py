@@ -42,7 +42,7 @@ class Teller:
         self, book: PublicBook, services: ServiceBook, base_url: str, language: str = "en"
     ) -> None:
         """`base_url`: of Open311, without a slash at the end."""
-        self._book = book
+        self.book = book
         self._services = services
         self._base_url = base_url
         self._language = language
@@ -91,7 +91,7 @@ class Teller:
         """Everything of it that people read: what a search may find."""
         told = (
             self.service_name(row.problem_type),
-            " ".join(self._book.keywords.get(row.problem_type or "", ())),
+            " ".join(self.book.keywords.get(row.problem_type or "", ())),
             self.description(row),
             self.address(row),
             row.reference.replace("-", ""),
@@ -99,10 +99,10 @@ class Teller:
         return " ".join(part for part in told if part)
 
     def service_code(self, problem_type: str | None) -> str:
-        return self._book.codes[problem_type] if problem_type is not None else UNSURE
+        return self.book.codes[problem_type] if problem_type is not None else UNSURE
 
     def service_name(self, problem_type: str | None) -> str:
-        words = UNSURE_NAME if problem_type is None else self._book.names[problem_type]
+        words = UNSURE_NAME if problem_type is None else self.book.names[problem_type]
         return in_language(words, self._language)
 
     def description(self, row: PublicRow) -> str | None:
@@ -113,16 +113,16 @@ class Teller:
     def address(self, row: PublicRow) -> str | None:
         return public_address(
             row.address,
-            exact=self._book.exact_places,
-            landmarks=self._book.landmarks,
-            towns=self._book.towns,
+            exact=self.book.exact_places,
+            landmarks=self.book.landmarks,
+            towns=self.book.towns,
         )
 
     def photo_url(self, row: PublicRow, number: int) -> str:
         return f"{self._base_url}/photos/{row.reference}/{number}.jpg"
 
     def moment(self, at: datetime) -> str:
-        return at.astimezone(self._book.zone).isoformat(timespec="seconds")
+        return at.astimezone(self.book.zone).isoformat(timespec="seconds")
 
     def update(self, change: PublicChange, status: str) -> dict[str, object]:
         """A `request_update`, as FixMyStreet reads it."""
@@ -145,7 +145,7 @@ class Teller:
     def _department(self, name: str | None) -> str | None:
         if name is None:
             return None
-        return in_language(self._book.departments.get(name, {}), self._language) or None
+        return in_language(self.book.departments.get(name, {}), self._language) or None
 
     def _attributes(self, row: PublicRow) -> list[dict[str, object]]:
         service = self._services.by_type.get(row.problem_type or "")

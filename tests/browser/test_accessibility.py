@@ -68,10 +68,12 @@ async def test_pages_can_be_used_by_everybody(
     case: dict[str, Any] = await placed(product, reference)
     await page.goto(f"/track/{reference}")
     await judge.look("track")
+    await page.goto("/open311")
+    await judge.look("for developers")
 
     await _set_aside(product)
     await _as_staff(judge, reference, str(case["id"]))
-    assert len(judge.seen) == 29
+    assert len(judge.seen) == 30
     assert not judge.faults, "\n".join(judge.faults)
 
 
