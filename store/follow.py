@@ -25,7 +25,7 @@ from bus.contracts import (
 )
 from bus.errors import NotYet
 from bus.identity import complaint_id, fact_id
-from store import cases, outbox, places, second_look
+from store import cases, changes, outbox, places, second_look
 from store.contacts import heard_from
 from store.filing import open_cases, remember_mail
 from store.follow_settings import FollowSettings
@@ -452,7 +452,7 @@ async def _add_colleagues_note(
     await _enter(conn, complaint, case.id)
     words = _new_words(complaint)
     if words or complaint.attachments:
-        await cases.add_note(
+        await changes.add_note(
             conn,
             case.id,
             note_id=complaint.message_id,

@@ -13,8 +13,8 @@ from gateway.pages.client import address_of
 from gateway.pages.i18n import gettext as _
 from gateway.pages.layout import render
 from gateway.resident.draft import find_draft
-from store.cases import public_view
 from store.places import public_referral
+from store.public import public_view
 
 _LOOK_UPS = RateLimitItemPerMinute(30)
 _TRIES = 4  # times that a page looks again for a report that was just sent

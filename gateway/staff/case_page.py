@@ -31,7 +31,7 @@ from gateway.staff.forms import (
 from gateway.staff.pages import ACCOUNT, page
 from gateway.staff.roles import Act
 from gateway.staff.words import type_options
-from store import absences, accounts, cases, deliveries, ledger, places
+from store import absences, accounts, cases, changes, deliveries, ledger, places
 from store.accounts import Account
 from store.cases import Case, Event
 from store.model import NotAllowed, actions
@@ -75,7 +75,7 @@ async def back(request: web.Request) -> web.StreamResponse:
 @requires(Act.WORK)
 async def start(request: web.Request) -> web.StreamResponse:
     async def do(conn: Any, case: Case, _form: Form) -> None:
-        await cases.start(conn, case.id, by=request[ACCOUNT].login)
+        await changes.start(conn, case.id, by=request[ACCOUNT].login)
 
     return await _act(request, "start", Form, do)
 
@@ -95,7 +95,7 @@ async def assign(request: web.Request) -> web.StreamResponse:
                 return {"assignee": sentence % {"name": person.name, "department": works_for}}
         if form.department and form.department not in _departments(request):
             return {"department": _("Choose a department from the list.")}
-        await cases.assign(
+        await changes.assign(
             conn,
             case.id,
             department=form.department or None,
@@ -113,7 +113,7 @@ async def set_type(request: web.Request) -> web.StreamResponse:
     async def do(conn: Any, case: Case, form: TypeForm) -> Problems | None:
         if form.problem_type not in request.config_dict[CITY].types_by_name:
             return {"problem_type": _("Choose a type from the list.")}
-        await cases.set_problem_type(
+        await changes.set_problem_type(
             conn, case.id, problem_type=form.problem_type, by=request[ACCOUNT].login
         )
         return None
@@ -124,7 +124,7 @@ async def set_type(request: web.Request) -> web.StreamResponse:
 @requires(Act.ASSIGN)
 async def set_emergency(request: web.Request) -> web.StreamResponse:
     async def do(conn: Any, case: Case, form: EmergencyForm) -> None:
-        await cases.set_emergency(
+        await changes.set_emergency(
             conn, case.id, emergency=form.emergency == "yes", by=request[ACCOUNT].login
         )
 
@@ -134,7 +134,7 @@ async def set_emergency(request: web.Request) -> web.StreamResponse:
 @requires(Act.NOTE)
 async def note(request: web.Request) -> web.StreamResponse:
     async def do(conn: Any, case: Case, form: NoteForm) -> None:
-        await cases.add_note(
+        await changes.add_note(
             conn,
             case.id,
             note_id=form.note_id,
@@ -149,7 +149,7 @@ async def note(request: web.Request) -> web.StreamResponse:
 @requires(Act.WORK)
 async def close(request: web.Request) -> web.StreamResponse:
     async def do(conn: Any, case: Case, form: CloseForm) -> None:
-        await cases.close(
+        await changes.close(
             conn, case.id, outcome=form.outcome, words=form.words, by=request[ACCOUNT].login
         )
 
@@ -159,7 +159,7 @@ async def close(request: web.Request) -> web.StreamResponse:
 @requires(Act.WORK)
 async def reopen(request: web.Request) -> web.StreamResponse:
     async def do(conn: Any, case: Case, form: ReopenForm) -> None:
-        await cases.reopen(conn, case.id, reason=form.reason, by=request[ACCOUNT].login)
+        await changes.reopen(conn, case.id, reason=form.reason, by=request[ACCOUNT].login)
 
     return await _act(request, "reopen", ReopenForm, do)
 

@@ -17,7 +17,7 @@ from gateway.open311.book import public_book
 from gateway.open311.record import Teller
 from router.public_record import PublicRecord
 from router.rules import City
-from store import cases, published
+from store import cases, changes, published
 from store.model import Outcome, Status
 from tests.support.open311 import INSIDE, Reach, codes, picture, put_case, reachable
 from tests.support.store import to_tell
@@ -78,8 +78,10 @@ async def test_nothing_that_could_name_a_person_is_in_any_answer(city: Reach) ->
     reference = await city.report(**{**PLANTED, **INSIDE})
     case = await city.filed(reference)
     async with city.pool.acquire() as conn:
-        await cases.assign(conn, case.id, department=STREETS, assignee="pat.moore", by="pat.moore")
-        await cases.add_note(
+        await changes.assign(
+            conn, case.id, department=STREETS, assignee="pat.moore", by="pat.moore"
+        )
+        await changes.add_note(
             conn,
             case.id,
             note_id=uuid4(),
@@ -87,7 +89,7 @@ async def test_nothing_that_could_name_a_person_is_in_any_answer(city: Reach) ->
             public=False,
             by="pat.moore",
         )
-        await cases.add_note(
+        await changes.add_note(
             conn,
             case.id,
             note_id=uuid4(),
@@ -95,7 +97,7 @@ async def test_nothing_that_could_name_a_person_is_in_any_answer(city: Reach) ->
             public=True,
             by="pat.moore",
         )
-        await cases.close(
+        await changes.close(
             conn, case.id, outcome=Outcome.FIXED, words="Done, Ms. Plantedlast.", by="pat.moore"
         )
     paths = [
@@ -174,12 +176,12 @@ async def test_a_private_type_is_nowhere(city: Reach) -> None:
     async with city.pool.acquire() as conn:
         case = await cases.by_reference(conn, mine)
         assert case is not None
-        await cases.assign(conn, case.id, department=STREETS, assignee=None, by="pat.moore")
+        await changes.assign(conn, case.id, department=STREETS, assignee=None, by="pat.moore")
     updates = (await city.get("/servicerequestupdates.json")).json
     assert mine not in codes(updates)
     # Whoever typed it otherwise makes it public.
     async with city.pool.acquire() as conn:
-        await cases.set_problem_type(conn, case.id, problem_type=POTHOLE, by="pat.moore")
+        await changes.set_problem_type(conn, case.id, problem_type=POTHOLE, by="pat.moore")
     assert (await city.get(f"/requests/{mine}.json")).status == 200
     later = (await city.get("/requests.json?page=1&status=open&q=")).headers["X-Total-Count"]
     assert int(later) >= int(total)
@@ -230,12 +232,12 @@ async def test_a_closed_request_was_updated_when_it_was_closed(city: Reach) -> N
     reference = await city.report()
     case = await city.filed(reference)
     async with city.pool.acquire() as conn:
-        await cases.assign(conn, case.id, department=STREETS, assignee=None, by="pat.moore")
-        await cases.close(
+        await changes.assign(conn, case.id, department=STREETS, assignee=None, by="pat.moore")
+        await changes.close(
             conn, case.id, outcome=Outcome.NO_VIOLATION, words="All is well.", by="pat.moore"
         )
         # A word afterwards changes nothing of that.
-        await cases.add_note(
+        await changes.add_note(
             conn, case.id, note_id=uuid4(), text="Thanks", public=True, by="pat.moore"
         )
         closed = await cases.by_id(conn, case.id)
@@ -273,7 +275,7 @@ async def test_an_old_case_with_news_is_found_by_its_news(city: Reach) -> None:
     since = f"updated_after={iso(NOW - timedelta(seconds=2))}&service_code=zoning"
     assert await listed(city, since) == []
     async with city.pool.acquire() as conn:
-        await cases.assign(conn, case_id, department=STREETS, assignee=None, by="pat.moore")
+        await changes.assign(conn, case_id, department=STREETS, assignee=None, by="pat.moore")
     assert await listed(city, since) == [reference]
 
 
@@ -283,7 +285,7 @@ async def test_extensions_are_there_when_asked_for(city: Reach) -> None:
     )
     case = await city.filed(reference)
     async with city.pool.acquire() as conn:
-        await cases.add_note(
+        await changes.add_note(
             conn, case.id, note_id=uuid4(), text="A crew comes.", public=True, by="pat.moore"
         )
     plain = (await city.get(f"/requests/{reference}.json")).json[0]
@@ -328,13 +330,13 @@ async def test_updates_tell_what_is_news(city: Reach) -> None:
     begin = datetime.now(UTC)
     async with city.pool.acquire() as conn:
         for department, person in ((STREETS, "pat.moore"), (STREETS, "dana.ruiz")):
-            await cases.assign(conn, case.id, department=department, assignee=person, by="x")
-        await cases.start(conn, case.id, by="dana.ruiz")
-        await cases.add_note(
+            await changes.assign(conn, case.id, department=department, assignee=person, by="x")
+        await changes.start(conn, case.id, by="dana.ruiz")
+        await changes.add_note(
             conn, case.id, note_id=uuid4(), text="On Tuesday.", public=True, by="dana.ruiz"
         )
-        await cases.close(conn, case.id, outcome=Outcome.FIXED, words="Filled.", by="dana.ruiz")
-        await cases.reopen(conn, case.id, reason="It sank", by="dana.ruiz")
+        await changes.close(conn, case.id, outcome=Outcome.FIXED, words="Filled.", by="dana.ruiz")
+        await changes.reopen(conn, case.id, reason="It sank", by="dana.ruiz")
     answer = await city.get(
         f"/servicerequestupdates.json?start_date={iso(begin)}&end_date={iso(begin + timedelta(1))}"
     )
@@ -391,7 +393,7 @@ async def test_an_app_takes_its_closed_case_up_again_only_when_it_says_so(city: 
     reference = await city.report()
     case = await city.filed(reference)
     async with city.pool.acquire() as conn:
-        await cases.close(conn, case.id, outcome=Outcome.FIXED, words="Done.", by="pat.moore")
+        await changes.close(conn, case.id, outcome=Outcome.FIXED, words="Done.", by="pat.moore")
     thanks = update(reference, status="FIXED", description="Thank you!", update_id="u-2")
     await city.post("/servicerequestupdates.json", thanks)
     await until_notes(city, reference, 1)
@@ -408,7 +410,7 @@ async def test_another_app_may_speak_and_is_not_believed(city: Reach) -> None:
     reference = await city.report()
     case = await city.filed(reference)
     async with city.pool.acquire() as conn:
-        await cases.close(conn, case.id, outcome=Outcome.FIXED, words="Done.", by="pat.moore")
+        await changes.close(conn, case.id, outcome=Outcome.FIXED, words="Done.", by="pat.moore")
     key = await city.app("stranger")
     await city.post("/servicerequestupdates.json", update(reference), key=key)
     await until_notes(city, reference, 1)

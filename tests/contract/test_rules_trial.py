@@ -11,7 +11,7 @@ from gateway.rules_trial import NOBODY, Trial, try_rules
 from router.routing import Rule
 from router.rules import CITIES, load_city
 from router.service import Router, open_router
-from store import cases
+from store import changes
 from tests.support.facts import NOON, complaint
 from tests.support.store import file, put_staff, routed
 
@@ -58,8 +58,10 @@ async def test_a_draft_says_who_gains_and_who_loses_and_changes_nothing(
     older = hole(9, occurred_at=NOON - timedelta(days=30))
     await file(pool, *told, older, *(routed(one) for one in told))
     async with pool.acquire() as conn:
-        await cases.close(conn, told[0].message_id, outcome="fixed", words="Done.", by="pat.moore")
-        await cases.set_problem_type(
+        await changes.close(
+            conn, told[0].message_id, outcome="fixed", words="Done.", by="pat.moore"
+        )
+        await changes.set_problem_type(
             conn, told[1].message_id, problem_type="Graffiti", by="pat.moore"
         )
         before = await conn.fetchrow(WRITTEN)

@@ -9,8 +9,9 @@ import asyncpg
 import pytest
 
 from bus.contracts import CaseAssigned, CaseClosed, CaseNoted, CaseReopened, Contact, FileRef
-from store import cases
+from store import cases, changes
 from store.model import NotAllowed, Outcome, Status
+from store.public import public_view
 from tests.support.facts import ASSIGNEE, complaint
 from tests.support.store import file, kinds, put_staff, routed, to_tell
 
@@ -45,7 +46,7 @@ async def test_a_case_goes_to_another_desk_and_both_hear_of_it(
     conn: asyncpg.Connection, assigned: UUID
 ) -> None:
     for _ in range(2):
-        case = await cases.assign(
+        case = await changes.assign(
             conn, assigned, department=STREETS, assignee="Dana.Ruiz", by="pat.moore", why="away"
         )
     assert (case.status, case.assignee, case.assignee_name) == (
@@ -68,30 +69,30 @@ async def test_a_case_goes_to_another_desk_and_both_hear_of_it(
 async def test_a_case_that_is_not_theirs_goes_back_to_triage_and_nobody_is_told(
     conn: asyncpg.Connection, assigned: UUID
 ) -> None:
-    case = await cases.assign(conn, assigned, department=None, assignee=None, by="pat.moore")
+    case = await changes.assign(conn, assigned, department=None, assignee=None, by="pat.moore")
     assert (case.status, case.department, case.assignee_name) == (Status.TRIAGE, None, None)
     assert [fact.subject for fact in await to_tell(conn)] == ["case.opened", "case.assigned"]
 
 
 async def test_a_person_brings_their_department(conn: asyncpg.Connection, triage: UUID) -> None:
-    case = await cases.assign(conn, triage, department=None, assignee="lee.chan", by="lee.chan")
+    case = await changes.assign(conn, triage, department=None, assignee="lee.chan", by="lee.chan")
     assert (case.department, case.status) == ("MS-WATER", Status.ASSIGNED)
 
 
 async def test_nobody_unknown_gets_a_case(conn: asyncpg.Connection, assigned: UUID) -> None:
     with pytest.raises(NotAllowed, match=r"'no\.body'"):
-        await cases.assign(conn, assigned, department=STREETS, assignee="no.body", by="x")
+        await changes.assign(conn, assigned, department=STREETS, assignee="no.body", by="x")
     await conn.execute("UPDATE accounts SET active = false WHERE login = 'dana.ruiz'")
     with pytest.raises(NotAllowed, match=r"dana\.ruiz"):
-        await cases.assign(conn, assigned, department=STREETS, assignee="dana.ruiz", by="x")
+        await changes.assign(conn, assigned, department=STREETS, assignee="dana.ruiz", by="x")
 
 
 async def test_work_begins_once(conn: asyncpg.Connection, assigned: UUID, triage: UUID) -> None:
     for _ in range(2):
-        assert (await cases.start(conn, assigned, by="pat.moore")).status is Status.IN_PROGRESS
+        assert (await changes.start(conn, assigned, by="pat.moore")).status is Status.IN_PROGRESS
     assert await kinds(conn, assigned) == ["opened", "routed", "started"]
     with pytest.raises(NotAllowed, match="no department"):
-        await cases.start(conn, triage, by="pat.moore")
+        await changes.start(conn, triage, by="pat.moore")
 
 
 async def test_a_note_is_written_once_however_often_it_is_posted(
@@ -99,7 +100,7 @@ async def test_a_note_is_written_once_however_often_it_is_posted(
 ) -> None:
     note_id = uuid4()
     for _ in range(2):
-        await cases.add_note(
+        await changes.add_note(
             conn,
             assigned,
             note_id=note_id,
@@ -108,7 +109,7 @@ async def test_a_note_is_written_once_however_often_it_is_posted(
             by="pat.moore",
             attachments=(PROOF,),
         )
-    await cases.add_note(
+    await changes.add_note(
         conn, assigned, note_id=uuid4(), text="Angry caller.", public=False, by="ghost"
     )
     public, internal = await cases.notes(conn, assigned, public_only=False)
@@ -125,7 +126,7 @@ async def test_a_note_is_written_once_however_often_it_is_posted(
     assert case is not None
     assert PROOF not in case.attachments
     with pytest.raises(NotAllowed, match="needs words"):
-        await cases.add_note(
+        await changes.add_note(
             conn, assigned, note_id=uuid4(), text=" \x00", public=False, by="pat.moore"
         )
 
@@ -134,7 +135,7 @@ async def test_a_case_is_closed_with_words_for_the_resident(
     conn: asyncpg.Connection, assigned: UUID
 ) -> None:
     for _ in range(2):
-        case = await cases.close(
+        case = await changes.close(
             conn, assigned, outcome="fixed", words=" We filled it. ", by="pat.moore"
         )
     assert (case.status, case.outcome, case.closing_words) == (
@@ -148,7 +149,7 @@ async def test_a_case_is_closed_with_words_for_the_resident(
     ]
     assert told[0].case.assignee is not None
     with pytest.raises(NotAllowed, match="Reopen it first"):
-        await cases.close(conn, assigned, outcome="cannot", words="Or not.", by="pat.moore")
+        await changes.close(conn, assigned, outcome="cannot", words="Or not.", by="pat.moore")
 
 
 @pytest.mark.parametrize(
@@ -158,30 +159,30 @@ async def test_a_case_is_not_closed_without_words_or_in_an_unknown_way(
     conn: asyncpg.Connection, assigned: UUID, outcome: str, words: str, says: str
 ) -> None:
     with pytest.raises(NotAllowed, match=says):
-        await cases.close(conn, assigned, outcome=outcome, words=words, by="pat.moore")
+        await changes.close(conn, assigned, outcome=outcome, words=words, by="pat.moore")
 
 
 async def test_a_closed_case_can_only_be_reopened_and_goes_where_it_was(
     conn: asyncpg.Connection, assigned: UUID, triage: UUID
 ) -> None:
     for case_id in (assigned, triage):
-        await cases.close(conn, case_id, outcome="fixed", words="Done.", by="pat.moore")
+        await changes.close(conn, case_id, outcome="fixed", words="Done.", by="pat.moore")
         for refused in (
-            cases.start(conn, case_id, by="x"),
-            cases.assign(conn, case_id, department=STREETS, assignee=None, by="x"),
-            cases.assign(conn, case_id, department=None, assignee=None, by="x"),
-            cases.set_problem_type(conn, case_id, problem_type="Other", by="x"),
+            changes.start(conn, case_id, by="x"),
+            changes.assign(conn, case_id, department=STREETS, assignee=None, by="x"),
+            changes.assign(conn, case_id, department=None, assignee=None, by="x"),
+            changes.set_problem_type(conn, case_id, problem_type="Other", by="x"),
         ):
             with pytest.raises(NotAllowed, match="Reopen it first"):
                 await refused
-    again = await cases.reopen(conn, assigned, reason="It sank.", by="dana.ruiz")
+    again = await changes.reopen(conn, assigned, reason="It sank.", by="dana.ruiz")
     assert (again.status, again.assignee, again.outcome, again.closed_at) == (
         Status.ASSIGNED,
         ASSIGNEE.id,
         None,
         None,
     )
-    lost = await cases.reopen(conn, triage, reason="It came back.", by="dana.ruiz")
+    lost = await changes.reopen(conn, triage, reason="It came back.", by="dana.ruiz")
     assert lost.status is Status.TRIAGE
     told = [fact for fact in await to_tell(conn) if isinstance(fact, CaseReopened)]
     assert [(fact.reason, fact.reopened_by) for fact in told] == [
@@ -189,14 +190,16 @@ async def test_a_closed_case_can_only_be_reopened_and_goes_where_it_was(
         ("It came back.", "Dana Ruiz"),
     ]
     with pytest.raises(NotAllowed, match="open already"):
-        await cases.reopen(conn, assigned, reason="again", by="x")
+        await changes.reopen(conn, assigned, reason="again", by="x")
 
 
 async def test_changing_the_problem_type_is_in_the_history(
     conn: asyncpg.Connection, assigned: UUID
 ) -> None:
     for _ in range(2):
-        case = await cases.set_problem_type(conn, assigned, problem_type="Sinkhole", by="pat.moore")
+        case = await changes.set_problem_type(
+            conn, assigned, problem_type="Sinkhole", by="pat.moore"
+        )
     assert (case.problem_type, case.predicted_type) == ("Sinkhole", "Pothole/Street Maintenance")
     event = (await cases.history(conn, assigned))[-1]
     assert event.kind == "retyped"
@@ -210,7 +213,7 @@ async def test_two_people_closing_at_once_close_it_once(
     async def close(words: str) -> bool:
         async with pool.acquire() as own:
             try:
-                await cases.close(own, assigned, outcome="fixed", words=words, by="pat.moore")
+                await changes.close(own, assigned, outcome="fixed", words=words, by="pat.moore")
             except NotAllowed:
                 return False
         return True
@@ -228,7 +231,7 @@ async def test_what_fails_leaves_neither_case_nor_event_nor_fact(
 
     async def close_and_fall() -> None:
         async with conn.transaction():
-            await cases.close(conn, assigned, outcome="fixed", words="Done.", by="pat.moore")
+            await changes.close(conn, assigned, outcome="fixed", words="Done.", by="pat.moore")
             raise RuntimeError
 
     with pytest.raises(RuntimeError):
@@ -240,7 +243,7 @@ async def test_a_case_that_is_not_there_is_a_key_error(conn: asyncpg.Connection)
     assert await cases.by_id(conn, uuid4()) is None
     assert await cases.by_reference(conn, "nonsense\x00") is None
     with pytest.raises(KeyError):
-        await cases.start(conn, uuid4(), by="x")
+        await changes.start(conn, uuid4(), by="x")
 
 
 async def test_the_public_sees_nothing_personal(
@@ -254,15 +257,15 @@ async def test_the_public_sees_nothing_personal(
     )
     await file(pool, told, routed(told, reasons=["SECRET reason"], district="SECRET"))
     await conn.execute("UPDATE accounts SET name = 'SECRET colleague'")
-    await cases.assign(conn, told.message_id, department=STREETS, assignee="dana.ruiz", by="x")
-    await cases.add_note(
+    await changes.assign(conn, told.message_id, department=STREETS, assignee="dana.ruiz", by="x")
+    await changes.add_note(
         conn, told.message_id, note_id=uuid4(), text="We come.", public=True, by="dana.ruiz"
     )
-    await cases.add_note(
+    await changes.add_note(
         conn, told.message_id, note_id=uuid4(), text="SECRET note", public=False, by="dana.ruiz"
     )
-    await cases.close(conn, told.message_id, outcome="fixed", words="Done.", by="dana.ruiz")
-    view = await cases.public_view(conn, told.reference.replace("-", "").lower())
+    await changes.close(conn, told.message_id, outcome="fixed", words="Done.", by="dana.ruiz")
+    view = await public_view(conn, told.reference.replace("-", "").lower())
     assert view is not None
     assert (view.reference, view.status, view.outcome) == (
         told.reference,
@@ -276,5 +279,5 @@ async def test_the_public_sees_nothing_personal(
     assert "SECRET" not in shown
     assert "dana" not in shown.lower()
     assert "pat" not in shown.lower()
-    assert await cases.public_view(conn, "000-000-00") is None
-    assert await cases.public_view(conn, "' OR 1=1 --") is None
+    assert await public_view(conn, "000-000-00") is None
+    assert await public_view(conn, "' OR 1=1 --") is None

@@ -11,7 +11,7 @@ import pytest
 
 from bus.contracts import CaseAssigned, ComplaintRouted, RuleTried, Team
 from bus.identity import fact_id
-from store import absences, accounts, alarms, cases
+from store import absences, accounts, alarms, cases, changes
 from store.model import NotAllowed, Status
 from tests.support.facts import complaint
 from tests.support.store import file, kinds, routed, to_tell
@@ -84,7 +84,7 @@ async def test_who_has_the_fewest_open_cases_takes_the_next(
     jo = [await the_case(conn, number) for number in range(1, 31)]
     for case in jo:
         if case.assignee == "jo.linden":
-            await cases.close(conn, case.id, outcome="fixed", words="Done.", by="jo.linden")
+            await changes.close(conn, case.id, outcome="fixed", words="Done.", by="jo.linden")
     await take(pool, *(sent(number) for number in range(31, 36)), start=31)
     assert (await load(conn))["jo.linden"] == 5, "what is closed is no load"
 
@@ -245,7 +245,7 @@ async def test_a_rule_that_cannot_run_raises_one_alarm_however_often_it_is_told(
 
 async def test_what_staff_have_chosen_stays(pool: asyncpg.Pool, conn: asyncpg.Connection) -> None:
     await file(pool, complaint(1))
-    await cases.assign(
+    await changes.assign(
         conn, complaint(1).message_id, department=STREETS, assignee="max.odell", by="pat.moore"
     )
     await away(conn, "max.odell")

@@ -7,7 +7,7 @@ import pytest
 
 from bus.contracts import CaseAlarmed, CaseAssigned, CaseOpened, ChoiceAsked, Contact, Follows
 from bus.identity import fact_id
-from store import cases, search
+from store import cases, changes, search
 from store.model import NotAllowed, Status
 from tests.support.facts import complaint
 from tests.support.store import file, kinds, put_staff, routed, to_tell
@@ -55,7 +55,7 @@ async def test_an_emergency_stays_on_the_triage_desk_until_somebody_begins(
     await file(pool, calm, danger, routed(calm), routed(danger, emergency=True))
     assert await on_triage(conn) == [danger.message_id]
     assert (await search.counts(conn, "pat.moore"))["triage"] == 1
-    await cases.start(conn, danger.message_id, by="pat.moore")
+    await changes.start(conn, danger.message_id, by="pat.moore")
     assert await on_triage(conn) == []
 
 
@@ -148,7 +148,7 @@ async def test_what_staff_say_of_an_emergency_stands_until_there_is_new_danger(
     id_ = told.message_id
     await file(pool, told, routed(told, emergency=True))
     for _ in range(2):
-        case = await cases.set_emergency(conn, id_, emergency=False, by="pat.moore")
+        case = await changes.set_emergency(conn, id_, emergency=False, by="pat.moore")
         assert not case.emergency
     assert (await kinds(conn, id_)).count("no_emergency") == 1
     again = {"message_id": fact_id("again"), "amended": True, "emergency": True}
@@ -162,8 +162,8 @@ async def test_staff_may_make_a_case_an_emergency(
 ) -> None:
     told = complaint(1)
     await file(pool, told, routed(told))
-    await cases.set_emergency(conn, told.message_id, emergency=True, by="pat.moore")
+    await changes.set_emergency(conn, told.message_id, emergency=True, by="pat.moore")
     assert await on_triage(conn) == [told.message_id]
-    await cases.close(conn, told.message_id, outcome="fixed", words="Done.", by="pat.moore")
+    await changes.close(conn, told.message_id, outcome="fixed", words="Done.", by="pat.moore")
     with pytest.raises(NotAllowed, match="closed"):
-        await cases.set_emergency(conn, told.message_id, emergency=False, by="pat.moore")
+        await changes.set_emergency(conn, told.message_id, emergency=False, by="pat.moore")

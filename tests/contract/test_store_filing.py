@@ -8,7 +8,7 @@ import pytest
 from bus.contracts import CaseAssigned, CaseOpened, ComplaintReceived, DeadLetter, Fact
 from bus.errors import NotYet
 from bus.identity import fact_id, read_reference
-from store import cases, grave_acts, graves, ledger, search
+from store import cases, changes, grave_acts, graves, ledger, search
 from store.model import Status
 from tests.support.facts import ASSIGNEE, NOON, PHOTO, complaint
 from tests.support.store import file, hear, kinds, put_staff, routed, to_tell
@@ -128,10 +128,10 @@ async def test_what_staff_chose_before_the_routing_stays(pool: asyncpg.Pool) -> 
     await file(pool, told)
     async with pool.acquire() as conn:
         await put_staff(conn)
-        await cases.set_problem_type(
+        await changes.set_problem_type(
             conn, told.message_id, problem_type="Water main", by="lee.chan"
         )
-        await cases.assign(
+        await changes.assign(
             conn, told.message_id, department="MS-WATER", assignee="lee.chan", by="lee.chan"
         )
         await file(pool, routed(told, emergency=True))
@@ -156,7 +156,7 @@ async def test_a_closed_case_takes_a_late_routing_as_it_is(pool: asyncpg.Pool) -
     told = complaint()
     await file(pool, told)
     async with pool.acquire() as conn:
-        await cases.close(conn, told.message_id, outcome="cannot", words="Not ours.", by="x")
+        await changes.close(conn, told.message_id, outcome="cannot", words="Not ours.", by="x")
         await file(pool, routed(told))
         case = await cases.by_id(conn, told.message_id)
         assert case is not None

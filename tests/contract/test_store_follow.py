@@ -32,7 +32,7 @@ from bus.contracts import (
 )
 from bus.errors import NotYet
 from bus.identity import complaint_id
-from store import asking, cases, deliveries, follow, ledger
+from store import asking, cases, changes, deliveries, follow, ledger
 from store.contacts import may_answer
 from store.follow_settings import FollowSettings
 from store.model import Outcome, Status
@@ -110,7 +110,7 @@ async def notes_of(pool: asyncpg.Pool, told: ComplaintReceived) -> Sequence[case
 async def close(pool: asyncpg.Pool, told: ComplaintReceived, *, days_ago: int = 0) -> None:
     async with pool.acquire() as conn:
         await put_staff(conn)
-        await cases.close(
+        await changes.close(
             conn, told.message_id, outcome=Outcome.FIXED, words="Filled.", by="pat.moore"
         )
         await conn.execute(

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from bus.contracts import ComplaintReceived, Contact
-from store import cases, search
+from store import changes, search
 from store.model import Status
 from store.search import Filter
 from tests.support.facts import NOON, complaint
@@ -134,6 +134,6 @@ async def test_a_desk_shows_emergencies_first_then_the_oldest_and_nothing_closed
     ]
     assert await search.counts(conn, "pat.moore") == {"mine": 2, "triage": 2, "open": 4}
     assert await search.counts(conn, None) == {"mine": 0, "triage": 2, "open": 4}
-    await cases.close(conn, FOUR.message_id, outcome="fixed", words="Out.", by="pat.moore")
+    await changes.close(conn, FOUR.message_id, outcome="fixed", words="Out.", by="pat.moore")
     assert [row.id for row in await search.desk(conn, "pat.moore")] == [ONE.message_id]
     assert await search.counts(conn, "pat.moore") == {"mine": 1, "triage": 1, "open": 3}
