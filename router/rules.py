@@ -82,6 +82,15 @@ class ProblemType(Part):
     label: Words
     hint: Words
     origin: str = ""
+    reach: Annotated[float | None, BeforeValidator(_or_none), Field(ge=0, allow_inf_nan=False)] = (
+        None
+    )
+    """
+    Metres between two reports that are usually about one problem; None: what the settings say;
+    0: two of these are never one problem.
+    """
+    shared: YesNo = True
+    """Whether a resident who reports the same near it is shown that somebody did already."""
 
 
 class Department(Part):
@@ -559,6 +568,8 @@ def _problem_types(
             "department": row["department"],
             "offered": row["offered"],
             "origin": row.get("origin", ""),
+            "reach": row.get("reach", ""),
+            "shared": row.get("shared", "").strip() or "yes",
             "label": _spoken(row, "label", languages, where, faults),
             "hint": _spoken(row, "hint", languages, where, faults),
         }

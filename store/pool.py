@@ -10,6 +10,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, Field
 
 from store.follow_settings import FollowSettings
+from store.same_settings import DuplicateSettings, StormSettings
 from store.text import to_jsonb
 
 log = structlog.stdlib.get_logger()
@@ -46,6 +47,8 @@ class Settings(BaseModel):
     """As `postgresql://user:password@host:5432/database`."""
     pool_size: int = Field(default=10, ge=2, le=200)
     follow: FollowSettings = FollowSettings()
+    duplicates: DuplicateSettings = DuplicateSettings()
+    storms: StormSettings = StormSettings()
 
 
 @asynccontextmanager

@@ -67,8 +67,15 @@ def test_labels_are_in_both_languages() -> None:
             "problem-types.csv",
             "Graffiti,CD-NEIGHBORHOOD SERVICES,yes,Graffiti",
             "Graffiti,CD-NEIGHBORHOOD SERVICES,yes,Graffiti, paint",
-            "problem-types.csv, line 16: has 9 cells, but line 1 has 8 columns; is a comma not in "
-            "quotes?",
+            "problem-types.csv, line 16: has 11 cells, but line 1 has 10 columns; is a comma not "
+            "in quotes?",
+        ),
+        (
+            "problem-types.csv",
+            "seed,40,yes",
+            "seed,near,yes",
+            "problem-types.csv, line 2: reach: Input should be a valid number, unable to parse "
+            "string as a number.",
         ),
         (
             "problem-types.csv",
