@@ -1,7 +1,7 @@
 """Which notices follow from a fact about a case: to whom, or to nobody and why."""
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import phonenumbers
 
@@ -13,12 +13,21 @@ from bus.contracts import (
     CaseFollowed,
     CaseIncomplete,
     CaseLocated,
+    CaseMerged,
     CaseNoted,
     CaseOpened,
     CaseReopened,
     CaseSummary,
+    CaseUnmerged,
     ChoiceAsked,
     Contact,
+    Follower,
+    FollowerJoined,
+    IncidentAssigned,
+    IncidentClosed,
+    IncidentFact,
+    IncidentNoted,
+    Person,
 )
 
 NO_EMAIL = "the resident left no email address"
@@ -43,6 +52,8 @@ class Notice:
     recipient: str
     recipient_name: str | None
     language: str
+    follower: Follower | None = None
+    """Whoever gets it, where that is not the reporter or the assignee of a case."""
 
 
 @dataclass(frozen=True)
@@ -51,13 +62,17 @@ class Withheld:
 
     notice: str
     reason: str
+    follower: Follower | None = None
 
 
 Decision = Notice | Withheld
 
 
 def decide(
-    fact: CaseFact | ChoiceAsked, *, languages: Collection[str], staff_language: str
+    fact: CaseFact | ChoiceAsked | IncidentFact,
+    *,
+    languages: Collection[str],
+    staff_language: str,
 ) -> tuple[Decision, ...]:
     """
     Everybody who hears of `fact`, no address twice; nothing for facts that concern nobody outside.
@@ -69,6 +84,8 @@ def decide(
     if isinstance(fact, ChoiceAsked):
         language = _spoken(fact.language, languages)
         return (_by_text("choice", fact.reporter, language) or Withheld("choice", NO_MORE_TEXTS),)
+    if isinstance(fact, IncidentFact):
+        return _of_incident(fact, languages, staff_language)
     case = fact.case
     match fact:
         case CaseOpened(answer=False):
@@ -89,20 +106,63 @@ def decide(
             nobody = case.assignee is None
             return (warned, *(() if nobody else _assignment("danger_staff", case, staff_language)))
         case CaseNoted(public=True):
-            return (_to_resident("update", case, languages),)
+            followers = _to_each("follower_update", fact.followers, languages)
+            if fact.rest:
+                return _once_each(followers)
+            return _once_each((_to_resident("update", case, languages), *followers))
         case CaseFollowed():
             return (_to_assignee("followed", case, staff_language),)
         case CaseClosed():
+            followers = _to_each("follower_closure", fact.followers, languages)
+            if fact.rest:
+                return _once_each(followers)
             return _once_each(
                 (
                     _to_resident("closure_resident", case, languages),
+                    *followers,
                     _to_assignee("closure_staff", case, staff_language),
                 )
             )
         case CaseReopened():
             return (_to_assignee("reopened", case, staff_language),)
+        case FollowerJoined():
+            return _to_each("follow_receipt", (fact.follower,), languages)
+        case CaseMerged():
+            return (_to_resident("joined", case, languages),)
+        case CaseUnmerged():
+            return (_to_resident("apart", case, languages),)
         case _:
             return ()
+
+
+def _of_incident(
+    fact: IncidentFact, languages: Collection[str], staff_language: str
+) -> tuple[Decision, ...]:
+    match fact:
+        case IncidentAssigned():
+            assignee = fact.incident.assignee
+            return (_to_person("incident_assignment", assignee, staff_language),)
+        case IncidentNoted():
+            return _once_each(_to_each("follower_update", fact.followers, languages))
+        case IncidentClosed():
+            return _once_each(_to_each("follower_closure", fact.followers, languages))
+        case _:
+            return ()
+
+
+def _to_each(
+    notice: str, followers: Iterable[Follower], languages: Collection[str]
+) -> tuple[Decision, ...]:
+    return tuple(_to_follower(notice, follower, languages) for follower in followers)
+
+
+def _to_follower(notice: str, follower: Follower, languages: Collection[str]) -> Decision:
+    who, language = follower.contact, _spoken(follower.language, languages)
+    mail, text = _by_email(notice, who, language), _by_text(notice, who, language)
+    chosen = text or mail if follower.channel == "sms" else mail or text
+    if chosen is None:
+        return Withheld(notice, _why_not(who, follower.channel), follower)
+    return replace(chosen, follower=follower)
 
 
 def _once_each(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
@@ -113,7 +173,7 @@ def _once_each(decisions: Iterable[Decision]) -> tuple[Decision, ...]:
         if isinstance(decision, Notice):
             address = decision.recipient.casefold()
             if address in told:
-                decision = Withheld(decision.notice, SAME_ADDRESS)
+                decision = Withheld(decision.notice, SAME_ADDRESS, decision.follower)
             told.add(address)
         decided.append(decision)
     return tuple(decided)
@@ -124,7 +184,7 @@ def _to_resident(notice: str, case: CaseSummary, languages: Collection[str]) -> 
     mail, text = _by_email(notice, who, language), _by_text(notice, who, language)
     # Who wrote a text has the telephone in hand; a text is short, though, and mail holds all.
     chosen = text or mail if case.channel == "sms" else mail or text
-    return chosen or Withheld(notice, _why_not(case))
+    return chosen or Withheld(notice, _why_not(who, case.channel))
 
 
 def _by_email(notice: str, who: Contact, language: str) -> Notice | None:
@@ -139,11 +199,10 @@ def _by_text(notice: str, who: Contact, language: str) -> Notice | None:
     return Notice(notice, "sms", number, who.name, language) if number else None
 
 
-def _why_not(case: CaseSummary) -> str:
-    who = case.reporter
+def _why_not(who: Contact, channel: str) -> str:
     if (who.email or "").strip():
         return MAIL_COMES_BACK
-    if case.channel == "sms":
+    if channel == "sms":
         return NO_MORE_TEXTS
     return ONLY_PHONE if who.phone else NO_EMAIL
 
@@ -162,12 +221,16 @@ def _assignment(notice: str, case: CaseSummary, language: str) -> tuple[Decision
 
 
 def _to_assignee(notice: str, case: CaseSummary, language: str) -> Decision:
-    if case.assignee is None:
+    return _to_person(notice, case.assignee, language)
+
+
+def _to_person(notice: str, person: Person | None, language: str) -> Decision:
+    if person is None:
         return Withheld(notice, NO_PERSON)
-    email = case.assignee.email.strip()
+    email = person.email.strip()
     if not email:
         return Withheld(notice, NO_STAFF_EMAIL)
-    return Notice(notice, "email", email, case.assignee.name, language)
+    return Notice(notice, "email", email, person.name, language)
 
 
 def _spoken(language: str, languages: Collection[str]) -> str:

@@ -41,12 +41,14 @@ from bus.contracts import (
     ChoiceAsked,
     Contact,
     FileRef,
+    IncidentFact,
     NoticeQueued,
     Person,
 )
 from bus.identity import fact_id
 from notifier.city_words import CityWords
 from notifier.policy import Notice
+from notifier.shared import followers_to_try, more_of, samples_of_shared, seen_by
 from notifier.sms_fit import LONGEST_CALLED, LONGEST_WRITTEN, Short, TooLong, cut, fitted
 from notifier.sms_text import MOST_SEGMENTS
 
@@ -91,6 +93,13 @@ class Links:
 
     def track(self, reference: str) -> str:
         return f"{self.base_url}/track/{reference}"
+
+    def stop(self, key: str) -> str:
+        """The page on which somebody who follows a case can stop."""
+        return f"{self.base_url}/following/{key}"
+
+    def incident(self, incident_id: UUID) -> str:
+        return f"{self.base_url}/staff/incidents/{incident_id}"
 
 
 @dataclass(frozen=True)
@@ -163,25 +172,29 @@ class Renderer:
                 for language in self.languages:
                     at = f"{notice}/{language}"
                     for medium in MEDIA[notice]:
-                        to = Notice(notice, medium, _TO[medium], None, language)
-                        for fact in facts:
-                            self.write(fact, to, now=fact.occurred_at)
+                        for who in followers_to_try(notice):
+                            to = Notice(notice, medium, _TO[medium], None, language, who)
+                            for fact in facts:
+                                self.write(fact, to, now=fact.occurred_at)
         except TemplateError as error:
             raise BadTemplate(f"{at}: {type(error).__name__}: {error}") from error
         except TooLong as error:
             raise BadTemplate(f"{at}/sms.txt: {error}") from error
 
-    def write(self, fact: CaseFact | ChoiceAsked, to: Notice, *, now: datetime) -> NoticeQueued:
+    def write(
+        self, told: CaseFact | ChoiceAsked | IncidentFact, to: Notice, *, now: datetime
+    ) -> NoticeQueued:
         """The notice, ready to be queued. The same fact and decision give the same id."""
-        if isinstance(fact, ChoiceAsked):
-            return self._text_message(fact, to, fact.complaint_id, fact.reference, now)
+        if isinstance(told, ChoiceAsked):
+            return self._text_message(told, to, told.complaint_id, told.reference, {}, now)
+        fact, more = seen_by(told, to), self._more(told, to)
         case = fact.case
         if to.medium == "sms":
-            return self._text_message(fact, to, case.case_id, case.reference, now)
+            return self._text_message(fact, to, case.case_id, case.reference, more, now)
         attached = (
             attachable(case.attachments, self._attach_up_to) if to.notice == "assignment" else ()
         )
-        values = self._values(fact, to, attached)
+        values = self._values(fact, to, attached) | more
         which = f"{to.notice}/{to.language}"
         return NoticeQueued(
             message_id=fact_id(fact.message_id, to.notice, to.recipient),
@@ -207,10 +220,15 @@ class Renderer:
         to: Notice,
         case_id: UUID,
         reference: str,
+        more: Mapping[str, Any],
         now: datetime,
     ) -> NoticeQueued:
         which = f"{to.notice}/{to.language}/sms.txt"
-        short = _choices(fact) if isinstance(fact, ChoiceAsked) else self._short(fact, to.language)
+        short = (
+            _choices(fact)
+            if isinstance(fact, ChoiceAsked)
+            else self._short(fact, to.language, more)
+        )
         most = LONGER_TEXTS.get(to.notice, MOST_SEGMENTS)
         return NoticeQueued(
             message_id=fact_id(fact.message_id, to.notice, to.recipient),
@@ -226,7 +244,14 @@ class Renderer:
             urgent=isinstance(fact, CaseFact) and fact.case.emergency,
         )
 
-    def _short(self, fact: CaseFact, language: str) -> Short:
+    def _more(self, told: CaseFact | IncidentFact, to: Notice) -> dict[str, Any]:
+        more = dict(more_of(told, to))
+        stop, incident = more.pop("stop"), more.pop("incident_id")
+        more["stop_url"] = self._links.stop(stop) if stop else ""
+        more["incident_url"] = self._links.incident(incident) if incident else ""
+        return more
+
+    def _short(self, fact: CaseFact, language: str, more: Mapping[str, Any]) -> Short:
         case, words = fact.case, self._words[language]
         _, said, outcome = _happening(fact)
         asked = _question(fact)
@@ -243,6 +268,7 @@ class Renderer:
                 "emergency": case.emergency,
                 "why": asked["why"],
                 **self._referral(fact, language),
+                **more,
             },
             written={
                 "said": one_line(case.text[:_LONGEST_LOOK], _LONGEST_SAID),
@@ -309,6 +335,7 @@ class Renderer:
             **_question(fact),
             "asks_place": case.channel == "email" and not place,
             "verified": isinstance(fact, CaseFollowed) and fact.verified,
+            "same": isinstance(fact, CaseFollowed) and fact.same,
             "added_photos": len(fact.attachments) if isinstance(fact, CaseFollowed) else 0,
             "photos": len(case.attachments),
             "attached": len(attached),
@@ -563,7 +590,7 @@ def _choices(asked: ChoiceAsked) -> Short:
     )
 
 
-def _samples() -> dict[str, tuple[CaseFact | ChoiceAsked, ...]]:
+def _samples() -> dict[str, tuple[CaseFact | ChoiceAsked | IncidentFact, ...]]:
     """For each notice two facts, one that says everything and one that says the least."""
     at = datetime(2026, 1, 15, 18, 30, tzinfo=UTC)
     case_id = fact_id("sample case")
@@ -587,12 +614,13 @@ def _samples() -> dict[str, tuple[CaseFact | ChoiceAsked, ...]]:
             "attachments": (file, large),
         }
     )
-    samples: dict[str, list[CaseFact | ChoiceAsked]] = {}
+    samples: dict[str, list[CaseFact | ChoiceAsked | IncidentFact]] = {}
     for case, words, who in ((full, full.text, "b"), (least, "", None)):
         common: dict[str, Any] = {"message_id": case_id, "occurred_at": at, "case": case}
         closed = CaseClosed(**common, outcome="fixed", words=words, closed_by=who or "b")
         choice = CaseChoice(case_id=case_id, reference=case.reference, words=words)
-        facts: dict[str, CaseFact | ChoiceAsked] = {
+        facts: dict[str, CaseFact | ChoiceAsked | IncidentFact] = {
+            **samples_of_shared(common, words),
             "receipt": CaseOpened(**common),
             "assignment": CaseAssigned(**common, assigned_by=who),
             "danger": CaseAlarmed(**common),
@@ -634,13 +662,19 @@ _SAMPLES = _samples()
 _TO = {"email": "somebody@example.org", "sms": "+18165550100"}
 
 MEDIA: Mapping[str, tuple[str, ...]] = {
+    "apart": ("email", "sms"),
     "assignment": ("email", "sms"),
     "choice": ("sms",),
     "closure_resident": ("email", "sms"),
     "closure_staff": ("email",),
     "danger": ("email", "sms"),
     "danger_staff": ("email", "sms"),
+    "follow_receipt": ("email", "sms"),
     "followed": ("email",),
+    "follower_closure": ("email", "sms"),
+    "follower_update": ("email", "sms"),
+    "incident_assignment": ("email",),
+    "joined": ("email", "sms"),
     "place_noted": ("sms",),
     "question_place": ("email", "sms"),
     "receipt": ("email", "sms"),

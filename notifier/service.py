@@ -17,11 +17,18 @@ from bus.contracts import (
     CaseFollowed,
     CaseIncomplete,
     CaseLocated,
+    CaseMerged,
     CaseNoted,
     CaseOpened,
     CaseReopened,
+    CaseUnmerged,
     ChoiceAsked,
     Fact,
+    FollowerJoined,
+    IncidentAssigned,
+    IncidentClosed,
+    IncidentFact,
+    IncidentNoted,
     MessageSetAside,
     NoticeFailed,
     NoticeQueued,
@@ -129,6 +136,12 @@ def listeners(
                 ChoiceAsked,
                 CaseClosed,
                 CaseReopened,
+                FollowerJoined,
+                CaseMerged,
+                CaseUnmerged,
+                IncidentAssigned,
+                IncidentNoted,
+                IncidentClosed,
             ),
             handle=writer.hear,
             batch=128,
@@ -185,6 +198,8 @@ class Writer:
             case_id = fact.complaint_id  # no case yet: which one, is what is asked
         elif isinstance(fact, CaseFact):
             case_id = fact.case.case_id
+        elif isinstance(fact, IncidentFact):
+            case_id = fact.incident.case_id
         else:
             raise Refused(f"{fact.tag} is no fact about a case")
         told: list[Fact] = []
@@ -193,11 +208,14 @@ class Writer:
         )
         for decision in decisions:
             if isinstance(decision, Withheld):
+                who = decision.follower
                 told.append(
                     NoticeWithheld(
-                        message_id=fact_id(fact.message_id, decision.notice, "withheld"),
+                        message_id=fact_id(
+                            fact.message_id, decision.notice, "withheld", *([who.id] if who else [])
+                        ),
                         occurred_at=now,
-                        case_id=case_id,
+                        case_id=who.case_id if who else case_id,
                         notice=decision.notice,
                         reason=decision.reason,
                     )

@@ -54,6 +54,9 @@ Maybe = Annotated[str | None, BeforeValidator(_or_none)]
 MaybeDay = Annotated[date | None, BeforeValidator(_or_none)]
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
+MaybeMetres = Annotated[
+    Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, BeforeValidator(_or_none)
+]
 MaybeLatitude = Annotated[Latitude | None, BeforeValidator(_or_none)]
 MaybeLongitude = Annotated[Longitude | None, BeforeValidator(_or_none)]
 

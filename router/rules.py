@@ -29,6 +29,7 @@ from router.folder import (
     Longitude,
     Maybe,
     MaybeDay,
+    MaybeMetres,
     Part,
     Words,
     YesNo,
@@ -82,9 +83,7 @@ class ProblemType(Part):
     label: Words
     hint: Words
     origin: str = ""
-    reach: Annotated[float | None, BeforeValidator(_or_none), Field(ge=0, allow_inf_nan=False)] = (
-        None
-    )
+    reach: MaybeMetres = None
     """
     Metres between two reports that are usually about one problem; None: what the settings say;
     0: two of these are never one problem.

@@ -66,6 +66,10 @@ class Case:
     """The Message-ID of the mail by which its reporter opened it."""
     refer_to: str | None = None
     """An agency of the city's folder whom it concerns, or may concern."""
+    merged_into: UUID | None = None
+    """The case that goes on for this one; this one is closed by that."""
+    incident_id: UUID | None = None
+    """The incident that it is part of."""
 
 
 # What an account says of a person is newer than what the router said when it chose them.
@@ -87,7 +91,8 @@ SELECT_CASE = """
                WHERE m.medium = 'sms' AND m.address = c.reporter_phone
                  AND m.state IN ('bad', 'stopped')
            ) AS texts,
-           c.place_asked_at IS NOT NULL AS place_asked, c.goes_on_from, c.refer_to,
+           c.place_asked_at IS NOT NULL AS place_asked,
+           c.goes_on_from, c.refer_to, c.merged_into, c.incident_id,
            c.emergency, c.reasons, c.model,
            c.opened_at, c.routed_at, c.assigned_at, c.closed_at, c.outcome, c.closing_words,
            (
@@ -109,6 +114,9 @@ SELECT_CASE = """
 
 BY_ID = SELECT_CASE + " WHERE c.id = $1"
 BY_REFERENCE = SELECT_CASE + " WHERE c.reference = $1"
+BY_JOINED_REFERENCE = (
+    SELECT_CASE + " JOIN joined_references j ON j.case_id = c.id WHERE j.reference = $1"
+)
 LOCKED = SELECT_CASE + " WHERE c.id = $1 FOR UPDATE OF c"
 
 
@@ -125,8 +133,14 @@ async def locked(conn: asyncpg.Connection, case_id: UUID) -> Case | None:
 
 
 async def by_reference(conn: asyncpg.Connection, reference: str) -> Case | None:
-    """The case with this reference, however it was typed; or None."""
-    row = await conn.fetchrow(BY_REFERENCE, read_reference(reference) or clean(reference))
+    """
+    The case with this reference, however it was typed, or the one that the message with this
+    reference joined; or None.
+    """
+    asked = read_reference(reference) or clean(reference)
+    row = await conn.fetchrow(BY_REFERENCE, asked) or await conn.fetchrow(
+        BY_JOINED_REFERENCE, asked
+    )
     return None if row is None else _case(row)
 
 
@@ -138,7 +152,8 @@ class Event:
     Kinds: `opened`, `routed`, `routed_late`, `routing_failed`, `assigned`, `started`, `retyped`,
     `noted`, `closed`, `reopened`; of what comes in later `followed`, `amended`, `asked`, `chose`,
     `goes_on`, `looked_again`, `emergency`, `no_emergency`, `automatic_reply`, `bounced`,
-    `texts_stopped`, `texts_started`, `brought_in`, `media_missing`.
+    `texts_stopped`, `texts_started`, `brought_in`, `media_missing`; of the same problem `merged`,
+    `took_in`, `unmerged`, `gave_back`, `reported_again`, `attached`, `detached`.
     """
 
     at: datetime
@@ -304,4 +319,6 @@ def _case(row: asyncpg.Record) -> Case:
         goes_on_from=row["goes_on_from"],
         mail_id=row["mail_id"],
         refer_to=row["refer_to"],
+        merged_into=row["merged_into"],
+        incident_id=row["incident_id"],
     )

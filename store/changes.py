@@ -16,6 +16,7 @@ from bus.contracts import CaseAssigned, CaseClosed, CaseNoted, CaseReopened, Fil
 from bus.identity import fact_id
 from store import outbox
 from store.cases import Case, locked, summary
+from store.followers import followers_of, in_parts
 from store.model import Action, NotAllowed, Outcome, Status, check_change
 from store.records import NewEvent, add_events, add_files
 from store.text import clean
@@ -50,8 +51,8 @@ async def assign(
     that is not there.
     """
     async with conn.transaction():
-        case = await _locked(conn, case_id)
-        person = None if assignee is None else await _somebody(conn, assignee)
+        case = await the_locked(conn, case_id)
+        person = None if assignee is None else await somebody(conn, assignee)
         if person is not None and department is None:
             department = person.department
         if person is not None and department is None:
@@ -84,13 +85,13 @@ async def assign(
             "why": why,
         }
         await _happened(conn, case_id, now, "assigned", by, data, public=True)
-        changed = await _locked(conn, case_id)
+        changed = await the_locked(conn, case_id)
         if department is not None:
             told = CaseAssigned(
                 message_id=uuid4(),
                 occurred_at=now,
                 case=summary(changed),
-                assigned_by=await _name(conn, by),
+                assigned_by=await name_of(conn, by),
             )
             await outbox.append(conn, [told])
         return changed
@@ -106,13 +107,13 @@ START = """
 async def start(conn: asyncpg.Connection, case_id: UUID, *, by: str) -> Case:
     """Work on the case begins. Raises `NotAllowed`, `KeyError`."""
     async with conn.transaction():
-        case = await _locked(conn, case_id)
+        case = await the_locked(conn, case_id)
         if case.status is Status.IN_PROGRESS:
             return case
         check_change(case.status, Status.IN_PROGRESS, Action.START)
         await conn.execute(START, case_id, by)
         await _happened(conn, case_id, datetime.now(UTC), "started", by, {}, public=True)
-        return await _locked(conn, case_id)
+        return await the_locked(conn, case_id)
 
 
 ADD_NOTE = """
@@ -142,22 +143,28 @@ async def add_note(
     if not words:
         raise NotAllowed("A note needs words.")
     async with conn.transaction():
-        case = await _locked(conn, case_id)
+        case = await the_locked(conn, case_id)
         now = datetime.now(UTC)
         if await conn.fetchval(ADD_NOTE, note_id, case_id, now, by, words, public) is None:
             return
         await add_files(conn, [(case_id, note_id, attachments)])
         data: dict[str, object] = {"note_id": str(note_id)}
         await _happened(conn, case_id, now, "noted", by, data, public=public)
-        told = CaseNoted(
-            message_id=fact_id("case.noted", note_id),
-            occurred_at=now,
-            case=summary(case),
-            text=words,
-            public=public,
-            author=await _name(conn, by),
-        )
-        await outbox.append(conn, [told])
+        followers = await followers_of(conn, case) if public else []
+        told = [
+            CaseNoted(
+                message_id=fact_id("case.noted", note_id, *([part] if part else [])),
+                occurred_at=now,
+                case=summary(case),
+                text=words,
+                public=public,
+                author=await name_of(conn, by),
+                followers=some,
+                rest=part > 0,
+            )
+            for part, some in enumerate(in_parts(followers))
+        ]
+        await outbox.append(conn, told)
 
 
 CLOSE = """
@@ -184,7 +191,7 @@ async def close(
     except ValueError as error:
         raise NotAllowed(f"{outcome!r} is not one of the ways in which a case ends.") from error
     async with conn.transaction():
-        case = await _locked(conn, case_id)
+        case = await the_locked(conn, case_id)
         if (case.status, case.outcome, case.closing_words) == (Status.CLOSED, ended, said):
             return case
         check_change(case.status, Status.CLOSED, Action.CLOSE)
@@ -192,29 +199,36 @@ async def close(
         await conn.execute(CLOSE, case_id, ended.value, said, now, by)
         data: dict[str, object] = {"outcome": ended.value, "words": said}
         await _happened(conn, case_id, now, "closed", by, data, public=True)
-        closed = await _locked(conn, case_id)
-        told = CaseClosed(
-            message_id=uuid4(),
-            occurred_at=now,
-            case=summary(closed),
-            outcome=ended.value,
-            words=said,
-            closed_by=await _name(conn, by),
-        )
-        await outbox.append(conn, [told])
+        closed = await the_locked(conn, case_id)
+        told = [
+            CaseClosed(
+                message_id=uuid4(),
+                occurred_at=now,
+                case=summary(closed),
+                outcome=ended.value,
+                words=said,
+                closed_by=await name_of(conn, by),
+                followers=some,
+                rest=part > 0,
+            )
+            for part, some in enumerate(in_parts(await followers_of(conn, closed)))
+        ]
+        await outbox.append(conn, told)
         return closed
 
 
 REOPEN = """
     UPDATE cases
-    SET status = $2, outcome = NULL, closing_words = NULL, closed_at = NULL, placed_by = $3
+    SET status = $2, outcome = NULL, closing_words = NULL, closed_at = NULL, placed_by = $3,
+        incident_id = NULL, by_itself = by_itself OR incident_id IS NOT NULL
     WHERE id = $1
 """
 
 
 async def reopen(conn: asyncpg.Connection, case_id: UUID, *, reason: str, by: str) -> Case:
     """
-    Take a closed case up again, where it was before. How it had ended stays in its history.
+    Take a closed case up again, where it was before. How it had ended stays in its history; if it
+    was part of an incident, it goes on by itself.
 
     Raises `NotAllowed` without a reason and for an open case; `KeyError`.
     """
@@ -222,20 +236,26 @@ async def reopen(conn: asyncpg.Connection, case_id: UUID, *, reason: str, by: st
     if not why:
         raise NotAllowed("Say why the case is reopened.")
     async with conn.transaction():
-        case = await _locked(conn, case_id)
+        case = await the_locked(conn, case_id)
+        if case.merged_into is not None:
+            raise NotAllowed(
+                "This case was joined to another one already. Take it out there first."
+            )
         after = Status.TRIAGE if case.department is None else Status.ASSIGNED
         check_change(case.status, after, Action.REOPEN)
         now = datetime.now(UTC)
         await conn.execute(REOPEN, case_id, after.value, by)
         data: dict[str, object] = {"reason": why}
+        if case.incident_id is not None:
+            data["incident_id"] = str(case.incident_id)
         await _happened(conn, case_id, now, "reopened", by, data, public=True)
-        reopened = await _locked(conn, case_id)
+        reopened = await the_locked(conn, case_id)
         told = CaseReopened(
             message_id=uuid4(),
             occurred_at=now,
             case=summary(reopened),
             reason=why,
-            reopened_by=await _name(conn, by),
+            reopened_by=await name_of(conn, by),
         )
         await outbox.append(conn, [told])
         return reopened
@@ -257,14 +277,14 @@ async def set_problem_type(
     The case stays on its desk. Raises `NotAllowed` for a closed case; `KeyError`.
     """
     async with conn.transaction():
-        case = await _locked(conn, case_id)
+        case = await the_locked(conn, case_id)
         if case.status is Status.CLOSED:
             raise NotAllowed("This case is closed. Reopen it first.")
         await conn.execute(SET_PROBLEM_TYPE, case_id, clean(problem_type), by)
         if case.problem_type != problem_type:
             data: dict[str, object] = {"problem_type": problem_type, "from": case.problem_type}
             await _happened(conn, case_id, datetime.now(UTC), "retyped", by, data, public=False)
-        return await _locked(conn, case_id)
+        return await the_locked(conn, case_id)
 
 
 SET_EMERGENCY = """
@@ -282,17 +302,18 @@ async def set_emergency(
     further message. Raises `NotAllowed` for a closed case; `KeyError`.
     """
     async with conn.transaction():
-        case = await _locked(conn, case_id)
+        case = await the_locked(conn, case_id)
         if case.status is Status.CLOSED:
             raise NotAllowed("This case is closed. Reopen it first.")
         await conn.execute(SET_EMERGENCY, case_id, emergency, by)
         if case.emergency is not emergency:
             kind = "emergency" if emergency else "no_emergency"
             await _happened(conn, case_id, datetime.now(UTC), kind, by, {}, public=False)
-        return await _locked(conn, case_id)
+        return await the_locked(conn, case_id)
 
 
-async def _locked(conn: asyncpg.Connection, case_id: UUID) -> Case:
+async def the_locked(conn: asyncpg.Connection, case_id: UUID) -> Case:
+    """The case, which nobody else can change before this transaction ends. Raises `KeyError`."""
     case = await locked(conn, case_id)
     if case is None:
         raise KeyError(f"no case {case_id}")
@@ -314,7 +335,9 @@ async def _happened(
 
 
 @dataclass(frozen=True)
-class _Somebody:
+class Somebody:
+    """Somebody who works here."""
+
     id: str
     name: str
     email: str
@@ -329,11 +352,11 @@ SOMEBODY = """
 """
 
 
-async def _somebody(conn: asyncpg.Connection, login: str) -> _Somebody:
+async def somebody(conn: asyncpg.Connection, login: str) -> Somebody:
     row = await conn.fetchrow(SOMEBODY, clean(login))
     if row is None:
         raise NotAllowed(f"Nobody who works here has the sign-in name {login!r}.")
-    return _Somebody(**row)
+    return Somebody(**row)
 
 
 NAME = """
@@ -343,5 +366,6 @@ NAME = """
 """
 
 
-async def _name(conn: asyncpg.Connection, login: str) -> str:
+async def name_of(conn: asyncpg.Connection, login: str) -> str:
+    """Somebody's name as staff know it."""
     return await conn.fetchval(NAME, login) or login

@@ -27,8 +27,11 @@ from bus.errors import NotYet
 from bus.identity import complaint_id, fact_id
 from store import cases, changes, outbox, places, second_look
 from store.contacts import heard_from
+from store.duplicates import person
 from store.filing import open_cases, remember_mail
 from store.follow_settings import FollowSettings
+from store.followers import follow
+from store.merging import standing
 from store.model import Status
 from store.records import NewEvent, add_events, add_files
 from store.text import clean, clean_or_none, point, searchable
@@ -45,6 +48,8 @@ class _Joins:
     verified: bool
     colleague: str | None = None
     """The sign-in name of somebody who works here and answered what we wrote to them."""
+    same: bool = False
+    """It is a report of the same problem, by somebody who was shown this case."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +67,7 @@ def can_follow(complaint: ComplaintReceived) -> bool:
     """Whether it could belong to a case; else it opens one, whatever is there."""
     hints = complaint.follows
     return hints is not None and bool(
-        hints.notices or hints.message_ids or hints.conversation or hints.case
+        hints.notices or hints.message_ids or hints.conversation or hints.case or hints.same_as
     )
 
 
@@ -103,8 +108,10 @@ async def _take_in(
     now = datetime.now(UTC)
     hints = complaint.follows or Follows()
     if hints.case is not None:
-        named = await cases.locked(conn, hints.case)
+        named = await standing(conn, hints.case)
         decision: _Decision = _Joins(named, verified=hints.vouched) if named else _OPENS
+    elif hints.same_as is not None:
+        decision = await _as_shown(conn, complaint, hints.same_as)
     elif hints.conversation is None:
         decision = await _by_mail(conn, complaint, hints)
     elif (text := _text_of_photos(complaint)) is not None:
@@ -118,6 +125,8 @@ async def _take_in(
     else:
         decision = await _by_conversation(conn, complaint, hints.conversation, rules, now)
     match decision:
+        case _Joins(case, verified, same=True):
+            await _report_again(conn, complaint, case, now, verified=verified)
         case _Joins(case, _, colleague) if colleague is not None:
             await _add_colleagues_note(conn, complaint, case, colleague)
         case _Joins(case, verified):
@@ -250,7 +259,7 @@ async def _by_mail(
     rows = {row["id"]: row for row in await conn.fetch(ANSWERED_NOTICES, list(hints.notices))}
     for notice in hints.notices:
         if notice in rows:
-            case = await cases.locked(conn, rows[notice]["case_id"])
+            case = await standing(conn, rows[notice]["case_id"])
             if case is not None:
                 verified = bool(sender) and rows[notice]["recipient"] == sender
                 reporter = (case.reporter.email or "").strip().lower()
@@ -260,10 +269,12 @@ async def _by_mail(
     named = {row["message_id"]: row["case_id"] for row in await conn.fetch(NAMED_MAILS, names)}
     for name in names:
         if name in named:
-            case = await cases.locked(conn, named[name])
+            case = await standing(conn, named[name])
             if case is not None:
                 # Whoever saw that mail can name it, and write the reporter's address as their own.
-                reporter = (case.reporter.email or "").strip().lower()
+                # Their own case may have been joined to another one: it is still their mail.
+                own = await cases.by_id(conn, named[name]) or case
+                reporter = (own.reporter.email or "").strip().lower()
                 is_reporter = bool(sender) and reporter == sender and hints.sender_proven
                 return _Joins(case, verified=is_reporter)
     return _OPENS
@@ -273,13 +284,23 @@ def _sender_proven(complaint: ComplaintReceived) -> bool:
     return complaint.follows is None or complaint.follows.sender_proven
 
 
+async def _as_shown(
+    conn: asyncpg.Connection, complaint: ComplaintReceived, shown: UUID
+) -> _Decision:
+    """The case that they were shown; closed in the meantime, theirs is a case of its own."""
+    case = await standing(conn, shown)
+    if case is None or case.status is Status.CLOSED:
+        return _OPENS
+    return _Joins(case, verified=complaint.entered_by is not None, same=True)
+
+
 async def _with_its_text(conn: asyncpg.Connection, text: UUID) -> _Decision:
     row = await conn.fetchrow(ITS_TEXT, text)
     if row is None:
         raise NotYet("its text is not filed yet")
     if row["choices"] is not None:
         return _Waits(tuple(row["choices"]), asks=False)
-    case = await cases.locked(conn, row["case_id"]) if row["case_id"] else None
+    case = await standing(conn, row["case_id"]) if row["case_id"] else None
     return _OPENS if case is None else _Joins(case, verified=True)
 
 
@@ -290,17 +311,19 @@ ITS_TEXT = """
     WHERE l.id = $1
 """
 
-# Those that may still be meant: open, or closed a short while ago.
+# Those that may still be meant: open, or closed a short while ago. One that was joined to another
+# is as open as that.
 OF_CONVERSATION = """
-    SELECT id, status, heard_at, place_asked_at,
-           lat IS NULL AND (
-               address IS NULL
-               OR place_source IS NULL AND place_outcome IN ('vague', 'ambiguous', 'outside')
+    SELECT c.id, stays.status, c.heard_at, c.place_asked_at,
+           c.lat IS NULL AND (
+               c.address IS NULL
+               OR c.place_source IS NULL AND c.place_outcome IN ('vague', 'ambiguous', 'outside')
            ) AS placeless
-    FROM cases
-    WHERE reporter_phone = $1 AND conversation = $2
-      AND (status <> 'closed' OR closed_at > $3)
-    ORDER BY heard_at DESC
+    FROM cases c
+    JOIN cases stays ON stays.id = coalesce(c.merged_into, c.id)
+    WHERE c.reporter_phone = $1 AND c.conversation = $2
+      AND (stays.status <> 'closed' OR stays.closed_at > $3)
+    ORDER BY c.heard_at DESC
     LIMIT $4
 """
 
@@ -325,7 +348,7 @@ async def _by_conversation(
     asked = last["place_asked_at"] is not None and last["placeless"]
     patience = rules.waits_for_answer if asked else rules.follows_within
     if last["status"] != Status.CLOSED and silent <= patience:
-        case = await cases.locked(conn, last["id"])
+        case = await standing(conn, last["id"])
         return _OPENS if case is None else _Joins(case, verified=True)
     if complaint.emergency:
         return _OPENS  # danger waits for no answer
@@ -396,10 +419,11 @@ async def _join(
     await _enter(conn, complaint, case.id)
     await _say_remark(conn, complaint, case.id, now)
     place = await places.of_case(conn, case.id)
-    if verified and _belongs_to_the_report(case, place, complaint, rules, words):
+    is_reporter = bool(person(complaint.reporter) & person(case.reporter))
+    if verified and is_reporter and _belongs_to_the_report(case, place, complaint, rules, words):
         await _add_words(conn, complaint, case, place, words, now)
         return
-    sender = None if verified else _signature(complaint)
+    sender = None if verified and is_reporter else _signature(complaint)
     if words:
         await conn.execute(
             ADD_NOTE, complaint.message_id, case.id, complaint.occurred_at, words, verified, sender
@@ -425,6 +449,48 @@ async def _join(
         await _tell_followed(conn, told, complaint, words, now, verified=verified)
 
 
+LEAD_ON = """
+    INSERT INTO joined_references (reference, case_id, at)
+    VALUES ($1, $2, $3)
+    ON CONFLICT (reference) DO NOTHING
+"""
+
+
+async def _report_again(
+    conn: asyncpg.Connection,
+    complaint: ComplaintReceived,
+    case: cases.Case,
+    now: datetime,
+    *,
+    verified: bool,
+) -> None:
+    """Somebody else tells of the same problem: their words and files join it, they follow it."""
+    await _enter(conn, complaint, case.id)
+    await conn.execute(LEAD_ON, clean(complaint.reference), case.id, complaint.occurred_at)
+    words = clean(complaint.text).strip()
+    if words:
+        await conn.execute(
+            ADD_NOTE,
+            complaint.message_id,
+            case.id,
+            complaint.occurred_at,
+            words,
+            verified,
+            _signature(complaint),
+        )
+    await add_files(
+        conn, [(case.id, complaint.message_id if words else None, complaint.attachments)]
+    )
+    data: dict[str, object] = {
+        "note_id": str(complaint.message_id),
+        "verified": verified,
+        "files": len(complaint.attachments),
+        "follows": await follow(conn, case, complaint, now),
+    }
+    await _say(conn, case, complaint, now, "reported_again", data)
+    await _tell_followed(conn, case, complaint, words, now, verified=verified, same=True)
+
+
 async def _tell_followed(
     conn: asyncpg.Connection,
     case: cases.Case,
@@ -433,6 +499,7 @@ async def _tell_followed(
     now: datetime,
     *,
     verified: bool,
+    same: bool = False,
 ) -> None:
     fact = CaseFollowed(
         message_id=fact_id("case.followed", complaint.message_id),
@@ -442,6 +509,7 @@ async def _tell_followed(
         text=words,
         verified=verified,
         attachments=complaint.attachments,
+        same=same,
     )
     await outbox.append(conn, [fact])
 
@@ -548,7 +616,8 @@ async def amended(conn: asyncpg.Connection, case: cases.Case, cause: UUID, now: 
 
 REOPEN = """
     UPDATE cases
-    SET status = $2, outcome = NULL, closing_words = NULL, closed_at = NULL
+    SET status = $2, outcome = NULL, closing_words = NULL, closed_at = NULL,
+        incident_id = NULL, by_itself = by_itself OR incident_id IS NOT NULL
     WHERE id = $1
 """
 
@@ -738,7 +807,7 @@ async def _answer(
     chosen = answered.choice or await _open_waiting(conn, waited, rules, now)
     if answered.choice is not None:
         for one in waited:
-            case = await cases.locked(conn, chosen)
+            case = await standing(conn, chosen)
             if case is not None:
                 await _join(conn, one, case, rules, now, verified=True)
     await _enter(conn, complaint, chosen)

@@ -28,6 +28,9 @@ class PublicCase:
     """Nothing here tells who reported, who works on it, where it is or what was said."""
 
     reference: str
+    """The one that was asked for."""
+    goes_on_as: str | None
+    """The reference of the case that it was joined to: what follows is told of that."""
     status: Status
     outcome: Outcome | None
     problem_type: str | None
@@ -36,20 +39,32 @@ class PublicCase:
     closed_at: datetime | None
     closing_words: str | None
     notes: tuple[PublicNote, ...]
+    """Of a joined one, its own as well."""
     steps: tuple[PublicStep, ...]
 
 
+# Of a case that was joined to another one, that one: so its page leads on, and stands where the
+# work stands. So does the reference of a message that joined a case.
 PUBLIC_CASE = """
-    SELECT id, reference, status, outcome, problem_type, department, opened_at, closed_at,
-           closing_words
-    FROM cases
-    WHERE reference = $1
+    WITH asked AS (
+        SELECT id, merged_into, opened_at FROM cases WHERE reference = $1
+        UNION ALL
+        SELECT c.id, c.merged_into, j.at
+        FROM joined_references j
+        JOIN cases c ON c.id = j.case_id
+        WHERE j.reference = $1
+    )
+    SELECT asked.id AS asked_id, c.id, c.reference, c.status, c.outcome, c.problem_type,
+           c.department, asked.opened_at, c.closed_at, c.closing_words
+    FROM asked
+    JOIN cases c ON c.id = coalesce(asked.merged_into, asked.id)
+    LIMIT 1
 """
 
 PUBLIC_NOTES = """
     SELECT at, text
     FROM notes
-    WHERE case_id = $1 AND public
+    WHERE case_id = ANY ($1::uuid[]) AND public
     ORDER BY at, id
 """
 
@@ -65,10 +80,13 @@ async def public_view(conn: asyncpg.Connection, reference: str) -> PublicCase | 
     """What anybody who has the reference may see, however they typed it; or None."""
     known = read_reference(reference)
     row = None if known is None else await conn.fetchrow(PUBLIC_CASE, known)
-    if row is None:
+    if known is None or row is None:
         return None
+    notes = await conn.fetch(PUBLIC_NOTES, [row["asked_id"], row["id"]])
+    steps = await conn.fetch(PUBLIC_STEPS, row["id"])
     return PublicCase(
-        reference=row["reference"],
+        reference=known,
+        goes_on_as=row["reference"] if row["reference"] != known else None,
         status=Status(row["status"]),
         outcome=Outcome(row["outcome"]) if row["outcome"] else None,
         problem_type=row["problem_type"],
@@ -76,6 +94,6 @@ async def public_view(conn: asyncpg.Connection, reference: str) -> PublicCase | 
         opened_at=row["opened_at"],
         closed_at=row["closed_at"],
         closing_words=row["closing_words"],
-        notes=tuple(PublicNote(**note) for note in await conn.fetch(PUBLIC_NOTES, row["id"])),
-        steps=tuple(PublicStep(**step) for step in await conn.fetch(PUBLIC_STEPS, row["id"])),
+        notes=tuple(PublicNote(**note) for note in notes),
+        steps=tuple(PublicStep(**step) for step in steps),
     )

@@ -67,6 +67,10 @@ class Row:
     summary: str
     """How the resident's words begin."""
     attachments: int
+    joined: int
+    """How many others told us of the same."""
+    incident_id: UUID | None
+    """The incident that it is part of."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,10 @@ SELECT_ROW = """
            left(c.text, 400) AS summary,
            (
                SELECT count(*) FROM files f WHERE f.case_id = c.id AND f.note_id IS NULL
-           ) AS attachments
+           ) AS attachments,
+           (SELECT count(*) FROM cases m WHERE m.merged_into = c.id)
+           + (SELECT count(*) FROM joined_references j WHERE j.case_id = c.id) AS joined,
+           c.incident_id
     FROM cases c
     LEFT JOIN accounts a ON a.login = c.assignee
 """
@@ -99,7 +106,9 @@ MATCHES = """
       AND ($4::text IS NULL OR coalesce(c.assignee, '') = $4)
       AND ($5::text IS NULL OR coalesce(c.problem_type, '') = $5)
       AND ($6::text IS NULL OR c.channel = $6)
-      AND ($7::text IS NULL OR c.reference = $7)
+      AND ($7::text IS NULL OR c.reference = $7 OR c.id IN (
+          SELECT j.case_id FROM joined_references j WHERE j.reference = $7
+      ))
       AND ($8::text IS NULL OR c.id IN (
           SELECT w.case_id
           FROM case_words w
@@ -153,33 +162,48 @@ async def find(conn: asyncpg.Connection, filter: Filter) -> Page:
     return Page(cases=[_row(row) for row in rows], total=total, page=page, pages=pages)
 
 
+# What is part of an incident lies on the desk of whoever has that, unless it may be an emergency.
+APART = """
+    (c.incident_id IS NULL OR c.emergency OR NOT EXISTS (
+        SELECT FROM incidents i WHERE i.id = c.incident_id AND i.state = 'open'
+    ))
+"""
+
 DESK = (
     SELECT_ROW
-    + " WHERE c.assignee = $1 AND c.status <> 'closed'"
+    + " WHERE c.assignee = $1 AND c.status <> 'closed' AND "
+    + APART
     + " ORDER BY c.emergency DESC, c.opened_at, c.id LIMIT $2"
 )
 
 
 async def desk(conn: asyncpg.Connection, login: str) -> list[Row]:
-    """The open cases on somebody's desk: emergencies first, then the oldest."""
+    """
+    The open cases on somebody's desk: emergencies first, then the oldest. Those of an incident
+    are not among them: it lies on a desk as a whole (`store/incidents.py`). What may be an
+    emergency always is.
+    """
     return [_row(row) for row in await conn.fetch(DESK, login, _MOST_ON_A_DESK)]
 
 
-COUNTS = """
-    SELECT count(*) FILTER (WHERE assignee = $1) AS mine,
+COUNT_MINE = "SELECT count(*) FILTER (WHERE c.assignee = $1 AND "
+COUNT_OTHERS = """
+           ) AS mine,
            count(*) FILTER (
-               WHERE status IN ('new', 'triage') OR (emergency AND status = 'assigned')
+               WHERE c.status IN ('new', 'triage') OR (c.emergency AND c.status = 'assigned')
            ) AS triage,
-           count(*) AS open
-    FROM cases
-    WHERE status <> 'closed'
+           count(*) AS open,
+           (SELECT count(*) FROM incidents WHERE state IN ('proposed', 'open')) AS incidents
+    FROM cases c
+    WHERE c.status <> 'closed'
 """
+COUNTS = COUNT_MINE + APART + COUNT_OTHERS
 
 
 async def counts(conn: asyncpg.Connection, login: str | None) -> dict[str, int]:
     """
     Numbers of open cases: `mine`, `triage` (nobody's yet, routed or not; and emergencies that
-    nobody has begun to work on) and `open`.
+    nobody has begun to work on) and `open`; and of `incidents` that are proposed or open.
     """
     return dict(await conn.fetchrow(COUNTS, login))
 

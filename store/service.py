@@ -34,14 +34,17 @@ from store import (
     outbox,
     replaying,
     resending,
+    storms,
 )
 from store.aside import set_aside
 from store.follow_settings import FollowSettings
 from store.pool import GONE, renew_after
+from store.same_settings import StormSettings
 from store.second_look import leave
 
 _ACQUIRE_SECONDS = 10.0
 RULES = FollowSettings()
+STORMS = StormSettings()
 
 Effect = Callable[[asyncpg.Connection, Sequence[Fact]], Awaitable[None]]
 
@@ -83,10 +86,15 @@ def listeners(pool: asyncpg.Pool, rules: FollowSettings = RULES) -> list[Listene
     ]
 
 
-def services(pool: asyncpg.Pool, post: Post, rules: FollowSettings = RULES) -> list[Service]:
+def services(
+    pool: asyncpg.Pool,
+    post: Post,
+    rules: FollowSettings = RULES,
+    storms_: StormSettings = STORMS,
+) -> list[Service]:
     """
     What runs beside the listeners: who tells, asks back, sends lost texts again, tells dead letters
-    again, and sweeps.
+    again, looks for storms, and sweeps.
     """
 
     async def relay(stop: asyncio.Event) -> None:
@@ -104,11 +112,15 @@ def services(pool: asyncpg.Pool, post: Post, rules: FollowSettings = RULES) -> l
     async def replay(stop: asyncio.Event) -> None:
         await replaying.keep_replaying(pool, post, stop)
 
+    async def look(stop: asyncio.Event) -> None:
+        await storms.keep_looking(pool, storms_, stop)
+
     return [
         Service("relay", relay),
         Service("asking", ask),
         Service("resending", resend),
         Service("replaying", replay),
+        Service("storms", look),
         Service("housekeeping", keep_house),
     ]
 

@@ -132,8 +132,13 @@ async def test_a_desk_shows_emergencies_first_then_the_oldest_and_nothing_closed
         FOUR.message_id,
         ONE.message_id,
     ]
-    assert await search.counts(conn, "pat.moore") == {"mine": 2, "triage": 2, "open": 4}
-    assert await search.counts(conn, None) == {"mine": 0, "triage": 2, "open": 4}
+    assert await counts(conn, "pat.moore") == (2, 2, 4)
+    assert await counts(conn, None) == (0, 2, 4)
     await changes.close(conn, FOUR.message_id, outcome="fixed", words="Out.", by="pat.moore")
     assert [row.id for row in await search.desk(conn, "pat.moore")] == [ONE.message_id]
-    assert await search.counts(conn, "pat.moore") == {"mine": 1, "triage": 1, "open": 3}
+    assert await counts(conn, "pat.moore") == (1, 1, 3)
+
+
+async def counts(conn: asyncpg.Connection, login: str | None) -> tuple[int, int, int]:
+    numbers = await search.counts(conn, login)
+    return numbers["mine"], numbers["triage"], numbers["open"]

@@ -13,10 +13,12 @@ from bus.contracts import (
     CaseFollowed,
     CaseIncomplete,
     CaseLocated,
+    CaseMerged,
     CaseNoted,
     CaseOpened,
     CaseReopened,
     CaseSummary,
+    CaseUnmerged,
     ChoiceAsked,
     ComplaintReceived,
     ComplaintRouted,
@@ -25,7 +27,13 @@ from bus.contracts import (
     DeadLetter,
     Fact,
     FileRef,
+    Follower,
+    FollowerJoined,
     Follows,
+    IncidentAssigned,
+    IncidentClosed,
+    IncidentNoted,
+    IncidentSummary,
     MessageLeft,
     MessageSetAside,
     NoticeDelivered,
@@ -48,6 +56,30 @@ ORIGINAL = FileRef(sha256="b" * 64, media_type="application/json", name="web.jso
 REPORTER = Contact(name="Rosa Lara", email="rosa@resident.example", phone="+18165550142")
 ASSIGNEE = Person(
     id="pat.moore", name="Pat Moore", email="pat.moore@independence.example", phone="816-555-0111"
+)
+
+FOLLOWER = Follower(
+    id=UUID(int=41),
+    case_id=UUID(int=41),
+    reference="8HE-8V1-BD",
+    contact=Contact(name="Luis Ortiz", email="luis@resident.example", texts=True),
+    language="es",
+    channel="sms",
+    stop="Zm9sbG93IHRoZSBtb25leQ",
+)
+INCIDENT = IncidentSummary(
+    incident_id=UUID(int=42),
+    case_id=UUID(int=41),
+    reference="8HE-8V1-BD",
+    problem_type="Street Light Out",
+    reports=57,
+    first_at=NOON,
+    last_at=NOON,
+    lat=39.0757,
+    lon=-94.4416,
+    reach=1000,
+    department="IPL",
+    assignee=ASSIGNEE,
 )
 
 
@@ -211,6 +243,43 @@ def one_of_each() -> list[Fact]:
             case=case,
             reason="It sank again.",
             reopened_by="dana.ruiz",
+        ),
+        FollowerJoined(message_id=_id(30), occurred_at=NOON, case=case, follower=FOLLOWER),
+        CaseMerged(
+            message_id=_id(31),
+            occurred_at=NOON,
+            case=case,
+            into_id=_id(2),
+            into_reference="7KQ-2MX-94",
+            merged_by="Dana Ruiz",
+        ),
+        CaseUnmerged(
+            message_id=_id(32),
+            occurred_at=NOON,
+            case=case,
+            out_of_id=_id(2),
+            out_of_reference="7KQ-2MX-94",
+            unmerged_by="Dana Ruiz",
+        ),
+        IncidentAssigned(
+            message_id=_id(33), occurred_at=NOON, incident=INCIDENT, assigned_by="Dana Ruiz"
+        ),
+        IncidentNoted(
+            message_id=_id(34),
+            occurred_at=NOON,
+            incident=INCIDENT,
+            text="A crew is on its way.",
+            followers=(FOLLOWER,),
+        ),
+        IncidentClosed(
+            message_id=_id(35),
+            occurred_at=NOON,
+            incident=INCIDENT,
+            outcome="fixed",
+            words="The lights are on again.",
+            closed_by="Pat Moore",
+            followers=(FOLLOWER,),
+            rest=True,
         ),
         NoticeQueued(
             message_id=_id(8),

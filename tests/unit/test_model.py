@@ -56,9 +56,17 @@ class CaseOnPaper(RuleBasedStateMachine):
         assert self.attempt(after, Action.REOPEN) is self.closed
         self.closed = False
 
+    @rule()
+    def join_to_another(self) -> None:
+        before = self.status
+        sorted_out = not self.closed and before is not Status.NEW
+        assert self.attempt(Status.CLOSED, Action.MERGE) is sorted_out
+        if sorted_out:
+            assert self.attempt(before, Action.UNMERGE), "it is what it was"
+
     @rule(after=st.sampled_from(Status), action=st.sampled_from(Action))
     def try_what_the_table_does_not_have(self, after: Status, action: Action) -> None:
-        if ALLOWED.get((self.status, after), (None, ""))[0] is not action:
+        if (self.status, after, action) not in ALLOWED:
             assert not self.attempt(after, action)
 
     @invariant()
@@ -76,7 +84,7 @@ TestCaseOnPaper.settings = settings(max_examples=60, deadline=None)
 
 def test_every_open_status_can_be_closed_and_a_closed_one_only_reopened() -> None:
     assert all(can_change(status, Status.CLOSED) for status in OPEN)
-    assert actions(Status.CLOSED) == {Action.REOPEN}
+    assert actions(Status.CLOSED) == {Action.REOPEN, Action.UNMERGE}
 
 
 def test_nothing_becomes_new_again() -> None:
@@ -84,7 +92,17 @@ def test_nothing_becomes_new_again() -> None:
 
 
 def test_every_change_has_its_reason() -> None:
-    assert all(reason for _, reason in ALLOWED.values())
+    assert all(ALLOWED.values())
+
+
+def test_what_joins_another_case_was_sorted_and_comes_back_as_it_was() -> None:
+    joins = {before for before, _, action in ALLOWED if action is Action.MERGE}
+    assert joins == {after for _, after, action in ALLOWED if action is Action.UNMERGE}
+    assert joins == OPEN - {Status.NEW}
+    with pytest.raises(NotAllowed, match="still being sorted"):
+        check_change(Status.NEW, Status.CLOSED, Action.MERGE)
+    with pytest.raises(NotAllowed, match="not joined"):
+        check_change(Status.ASSIGNED, Status.TRIAGE, Action.UNMERGE)
 
 
 def test_a_closed_case_says_what_to_do_first() -> None:
