@@ -8,8 +8,9 @@ they wish to stay anonymous, and who wrote it down.
 import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from uuid import UUID
 
-from bus.contracts import ComplaintReceived, Contact
+from bus.contracts import ComplaintReceived, Contact, Follows
 from channels.base import Channel, noted
 from channels.intake import LANGUAGES, Heard, Intake, clean_line, clean_text, read_email, read_phone
 from channels.web_form import Problem
@@ -27,6 +28,7 @@ FIELDS = (
     "email",
     "anonymous",
     "language",
+    "same_as",
 )
 _CONTACT = frozenset({"name", "phone", "email"})
 
@@ -42,6 +44,8 @@ class CallAnswers:
     """None: Buckstop decides."""
     caller: Contact = field(default_factory=Contact)
     language: str = "en"
+    same_as: UUID | None = None
+    """The open case that the call taker was shown and called the same problem."""
 
 
 class PhoneTranscript:
@@ -79,6 +83,7 @@ class PhoneTranscript:
                 reporter=answers.caller,
                 problem_type=answers.problem_type,
                 entered_by=entered_by,
+                follows=Follows(same_as=answers.same_as) if answers.same_as else None,
             )
         )
 
@@ -148,8 +153,16 @@ def check(
             phone=read_phone(lines["phone"]) or lines["phone"] or None,
         ),
         language=language if language in LANGUAGES else "en",
+        same_as=_case(typed.get("same_as", "")),
     )
     return answers, problems
+
+
+def _case(typed: str) -> UUID | None:
+    try:
+        return UUID(typed)
+    except ValueError:
+        return None
 
 
 def original_of(typed: Mapping[str, str], entered_by: str, external_id: str) -> bytes:

@@ -9,11 +9,11 @@ import json
 import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from aiohttp import web
 
-from bus.contracts import ComplaintReceived, Contact, FileRef
+from bus.contracts import ComplaintReceived, Contact, FileRef, Follows
 from channels.base import Channel, noted
 from channels.intake import LANGUAGES, Heard, Intake, clean_line, clean_text, read_email, read_phone
 
@@ -110,19 +110,23 @@ class WebForm:
         typed: Mapping[str, str],
         external_id: str,
         attachments: Sequence[FileRef] = (),
+        *,
+        same_as: UUID | None = None,
     ) -> ComplaintReceived:
         """
         Takes a report; returns once it is on disk, with its reference. Raises `BadAnswers` when
-        it cannot be taken. The same `external_id` again is the same complaint.
+        it cannot be taken. The same `external_id` again is the same complaint. `same_as` is the
+        open case that its sender was shown and called the same problem.
         """
         answers, problems = self.check(typed)
         if problems:
             raise BadAnswers(problems, typed)
+        kept = dict(typed) | ({"same_as": str(same_as)} if same_as else {})
         return await self._intake.receive(
             Heard(
                 channel=self.name,
                 external_id=external_id,
-                original=original_of(typed, external_id, attachments),
+                original=original_of(kept, external_id, attachments),
                 original_type="application/json",
                 original_name="web-form.json",
                 text=answers.text,
@@ -134,6 +138,7 @@ class WebForm:
                 reporter=Contact(name=answers.name, email=answers.email, phone=answers.phone),
                 problem_type=answers.problem_type,
                 attachments=tuple(attachments),
+                follows=Follows(same_as=same_as) if same_as else None,
             )
         )
 

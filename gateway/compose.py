@@ -253,7 +253,7 @@ def _store(house: House) -> Service:
         "store",
         house,
         store_service.listeners(house.pool, rules),
-        store_service.services(house.pool, house.bus.post, rules),
+        store_service.services(house.pool, house.bus.post, rules, house.settings.store.storms),
     )
 
 

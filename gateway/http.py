@@ -12,6 +12,7 @@ from channels.web_form import WebForm
 from gateway import health, keys
 from gateway.demo.pages import DemoPages
 from gateway.house import House
+from gateway.likely import LikelyReports
 from gateway.open311 import routes as open311
 from gateway.operator import routes as operator
 from gateway.pages import layout
@@ -39,6 +40,7 @@ def application(house: House) -> web.Application:
     app[keys.TELL] = house.bus.tell
     app[keys.CITY] = house.city
     app[keys.ROUTER] = house.router
+    app[keys.LIKELY] = LikelyReports(house.pool, house.router, house.settings.store.duplicates)
     app[keys.INTAKE] = house.intake
     app[keys.SECOND_LOOK] = SecondLook(house.around)
     app[keys.SETTINGS] = house.settings

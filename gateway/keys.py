@@ -14,6 +14,7 @@ from channels.intake import Intake
 from channels.photos import Darkroom
 from channels.second_look import SecondLook
 from channels.web_form import WebForm
+from gateway.likely import LikelyReports
 from gateway.pages.city_page import CityPage
 from gateway.settings import Settings
 from router.rules import City
@@ -31,5 +32,6 @@ SETTINGS = web.AppKey("settings", Settings)
 CITY = web.AppKey("city", City)
 CITY_PAGE = web.AppKey("city_page", CityPage)
 ROUTER = web.AppKey("router", Router)
+LIKELY = web.AppKey("likely", LikelyReports)
 WEB_FORM = web.AppKey("web_form", WebForm)
 DARKROOM = web.AppKey("darkroom", Darkroom)

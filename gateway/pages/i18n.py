@@ -9,7 +9,7 @@ import contextvars
 import gettext as std_gettext
 import io
 import re
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from babel.core import negotiate_locale
-from babel.dates import format_date, format_datetime
+from babel.dates import format_date, format_datetime, format_timedelta
 from babel.messages.catalog import Catalog
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
@@ -120,6 +120,17 @@ def time_words(moment: datetime, zone: str) -> str:
     return (
         f"{format_date(local, 'long', locale=_language.get())}, "
         f"{format_datetime(local, 'h:mm a', locale=_language.get())}"
+    )
+
+
+def ago_words(moment: datetime) -> str:
+    """How long ago, in one unit: `3 hours ago`."""
+    return format_timedelta(
+        moment - datetime.now(UTC),
+        granularity="minute",
+        threshold=1.2,
+        add_direction=True,
+        locale=_language.get(),
     )
 
 

@@ -66,6 +66,7 @@ def prepare(
     env.globals["csrf_name"] = csrf.FIELD
     env.filters["in_language"] = lambda words: in_language(words, i18n.current_language())
     env.filters["day"] = lambda moment: i18n.date_words(moment, city.timezone)
+    env.filters["ago"] = i18n.ago_words
     env.filters["unbroken"] = _unbroken
     env.filters["phone"] = i18n.phone_words
     env.filters["moment"] = lambda moment: i18n.time_words(moment, city.timezone)

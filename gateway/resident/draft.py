@@ -5,12 +5,14 @@ The fields stay as they were typed; they are checked at each step, and once more
 """
 
 import secrets
+from uuid import UUID
 
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bus.contracts import FileRef
 from gateway.keys import DRAFTS
+from gateway.likely import NearReport
 from gateway.pages.client import is_secure
 
 COOKIE = "report"
@@ -34,6 +36,8 @@ class Sent(BaseModel):
     by_email: bool = False
     urgent: bool = False
     """Whether its words sound like danger."""
+    joined: bool = False
+    """It was added to a report that was there."""
 
 
 class Draft(BaseModel):
@@ -43,6 +47,12 @@ class Draft(BaseModel):
     photos: list[DraftPhoto] = []
     warned_place: str = ""
     """The place about which we asked something; asked once, it is taken as it is."""
+    near: list[NearReport] = []
+    """Reports of the same that its writer was shown."""
+    near_asked: str = ""
+    """What was written when they were."""
+    same_as: UUID | None = None
+    """The one of them that they called the same problem."""
     sent: dict[str, Sent] = {}
     """By form id: what was sent before from this browser."""
 
@@ -52,8 +62,12 @@ class Draft(BaseModel):
 
     def after_sending(self, reference: str, *, urgent: bool = False) -> "Draft":
         """The next, empty draft, which only remembers what was sent."""
-        by_email = bool(self.fields.get("email", "").strip())
-        told = Sent(reference=reference, by_email=by_email, urgent=urgent)
+        told = Sent(
+            reference=reference,
+            by_email=bool(self.fields.get("email", "").strip()),
+            urgent=urgent,
+            joined=self.same_as is not None,
+        )
         return Draft(
             form_id=secrets.token_hex(16),
             sent=dict([*self.sent.items(), (self.form_id, told)][-20:]),
@@ -62,6 +76,11 @@ class Draft(BaseModel):
     @property
     def is_begun(self) -> bool:
         return bool(self.fields.get("text", "").strip())
+
+    @property
+    def same(self) -> NearReport | None:
+        """The report that theirs is to be added to."""
+        return next((one for one in self.near if one.case_id == self.same_as), None)
 
     def photo_points(self) -> list[tuple[float, float]]:
         return [

@@ -58,6 +58,7 @@ class ResidentPages:
                 "reference": reference,
                 "by_email": any(one.by_email for one in mine),
                 "urgent": any(one.urgent for one in mine) or "urgent" in request.query,
+                "joined": any(one.joined for one in mine),
             },
         )
 

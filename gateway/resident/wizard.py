@@ -19,6 +19,7 @@ from gateway.pages.i18n import gettext as _
 from gateway.pages.layout import render
 from gateway.pages.places import Doubt
 from gateway.resident.draft import Draft, find_draft, keep_draft
+from gateway.resident.near import look_near
 from gateway.resident.uploads import MOST_BYTES, MOST_PHOTOS, read_upload
 from router.locate import Spot
 
@@ -74,6 +75,9 @@ async def take_what(request: web.Request) -> web.Response:
     first_time = clean_text(draft.fields.get("text", "")) != clean_text(fields["text"])
     draft.fields.update(fields)
     urgent = first_time and city.sounds_urgent(clean_text(fields["text"]))
+    # Words that were changed at the end may be those of another report.
+    if _then(request) and not urgent and await look_near(request, draft):
+        return await _keep_and_show_near(request, draft)
     return await _keep_and_go(request, draft, "photos", urgent=urgent)
 
 
@@ -237,6 +241,8 @@ async def take_where(request: web.Request) -> web.Response:
             response = _where_page(request, draft, draft.fields, doubt=doubt)
             await keep_draft(request, draft, response)
             return response
+    if await look_near(request, draft):
+        return await _keep_and_show_near(request, draft)
     return await _keep_and_go(request, draft, "contact")
 
 
@@ -332,7 +338,10 @@ async def send(request: web.Request) -> web.Response:
     if problems:
         return _check_page(request, draft, errors=errors_of(problems), status=422)
     complaint = await web_form.receive(
-        typed, draft.form_id, tuple(one.file for one in draft.photos)
+        typed,
+        draft.form_id,
+        tuple(one.file for one in draft.photos),
+        same_as=draft.same_as,
     )
     response = _go(f"/receipt/{complaint.reference}")
     try:
@@ -438,6 +447,12 @@ async def _keep_and_go(
         await keep_draft(request, draft, response)
     except Refused:
         return _what_page(request, draft.fields, _too_long_to_keep(draft.fields.get("text", "")))
+    return response
+
+
+async def _keep_and_show_near(request: web.Request, draft: Draft) -> web.Response:
+    response = _go(f"/report/near{_then_query(request)}")
+    await keep_draft(request, draft, response)
     return response
 
 

@@ -2,9 +2,8 @@
 Writing down a call: one page, filled in the order in which a caller talks, kept while it is typed.
 """
 
-import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,12 +11,13 @@ from uuid import UUID, uuid4
 import structlog
 from aiohttp import web
 
-from bus.contracts import ComplaintReceived
+from bus.contracts import ComplaintReceived, Contact
 from bus.errors import Refused
 from bus.identity import complaint_id
-from channels.intake import clean_line, clean_text
+from channels.intake import clean_line, clean_text, read_email, read_phone
 from channels.phone_transcript import FIELDS, PhoneTranscript, check
-from gateway.keys import CITY, CITY_PAGE, DRAFTS, POOL, ROUTER
+from gateway.keys import CITY, CITY_PAGE, DRAFTS, LIKELY, POOL
+from gateway.likely import heard_now
 from gateway.pages.i18n import gettext as _
 from gateway.staff.access import requires
 from gateway.staff.pages import ACCOUNT, page
@@ -25,6 +25,7 @@ from gateway.staff.phonetic import spoken
 from gateway.staff.roles import Act
 from gateway.staff.words import type_words
 from store import desks, ledger
+from store.duplicates import Likely
 
 log = structlog.stdlib.get_logger()
 
@@ -65,6 +66,12 @@ async def save(request: web.Request) -> web.StreamResponse:
     if not reachable and not form.get("contact_asked"):
         return await _form(request, call, form, ask_contact=True, status=422)
 
+    if answers.same_as is None and not form.get("likely_seen"):
+        # Whoever saw the list while typing has decided; without script this page asks.
+        found = await request.config_dict[LIKELY].like_if_quick(_heard(request, form))
+        if likely := [one for one in found if one.is_strong]:
+            return await _form(request, call, form, likely=likely, status=422)
+
     complaint = await request.config_dict[PHONE].receive(answers, request[ACCOUNT].login, call)
     await _keep(request, call, None)
     log.info("call taken", complaint_id=str(complaint.message_id), by=request[ACCOUNT].login)
@@ -98,21 +105,14 @@ async def suggest(request: web.Request) -> web.StreamResponse:
     form = await _typed(request)
     text = clean_text(form.get("text", ""))[:_GUESSED_FROM]
     address = clean_line(form.get("address", ""))
-    routed, person = None, None
-    if text or address:
-        heard = ComplaintReceived(
-            message_id=uuid4(),
-            occurred_at=datetime.now(UTC),
-            channel="phone",
-            external_id="",
-            reference="",
-            text=text,
-            address=address or None,
-            problem_type=clean_line(form.get("problem_type", "")) or None,
-            entered_by=request[ACCOUNT].login,
-        )
-        # In a thread, so that a long transcript does not hold up the other pages.
-        routed = (await asyncio.to_thread(request.config_dict[ROUTER].route, [heard]))[0]
+    routed, person, likely = None, None, []
+    heard = _heard(request, form)
+    if text or address or heard.reporter != Contact():
+        known = await request.config_dict[LIKELY].routed(heard)
+        # The phone number comes first: who calls again may call about the same.
+        likely = await request.config_dict[LIKELY].like(heard, known)
+        routed = known if text or address else None
+    if routed is not None:
         async with request.config_dict[POOL].acquire() as conn:
             person = await desks.foreseen(conn, routed, datetime.now(UTC))
     referral = routed.referral if routed else None
@@ -126,6 +126,9 @@ async def suggest(request: web.Request) -> web.StreamResponse:
             "text": text,
             "address": address,
             "helper": helper,
+            # The page itself asks where it had to: not a second time beside it.
+            "likely": [] if form.get("likely_asked") else likely,
+            "same_as": form.get("same_as", ""),
         },
         whole=False,
     )
@@ -158,6 +161,7 @@ async def _form(
     *,
     errors: Mapping[str, str] | None = None,
     ask_contact: bool = False,
+    likely: Sequence[Likely] = (),
     restored: str | None = None,
     status: int = 200,
 ) -> web.Response:
@@ -174,6 +178,8 @@ async def _form(
             "typed": {name: typed.get(name, "") for name in FIELDS},
             "errors": errors or {},
             "ask_contact": ask_contact,
+            "contact_asked": ask_contact or bool(typed.get("contact_asked")),
+            "likely": likely,
             "restored": datetime.fromisoformat(restored) if restored else None,
             "types": {
                 department: sorted(by_department[department], key=lambda pair: pair[1])
@@ -187,6 +193,23 @@ async def _form(
 
 async def _typed(request: web.Request) -> dict[str, str]:
     return {name: value for name, value in (await request.post()).items() if isinstance(value, str)}
+
+
+def _heard(request: web.Request, form: Mapping[str, str]) -> ComplaintReceived:
+    """The call as it stands, as if it had been saved."""
+    anonymous = bool(form.get("anonymous"))
+    phone, email = clean_line(form.get("phone", "")), clean_line(form.get("email", ""))
+    return heard_now(
+        "phone",
+        text=clean_text(form.get("text", ""))[:_GUESSED_FROM],
+        address=clean_line(form.get("address", "")) or None,
+        language=form.get("language") or "en",
+        problem_type=clean_line(form.get("problem_type", "")) or None,
+        reporter=Contact()
+        if anonymous
+        else Contact(email=read_email(email) if email else None, phone=read_phone(phone)),
+        entered_by=request[ACCOUNT].login,
+    )
 
 
 def _call(form: Mapping[str, str]) -> str | None:

@@ -22,6 +22,7 @@ from gateway.staff.forms import (
     CloseForm,
     EmergencyForm,
     Form,
+    MergeForm,
     NoteForm,
     Problems,
     ReopenForm,
@@ -30,11 +31,12 @@ from gateway.staff.forms import (
 )
 from gateway.staff.pages import ACCOUNT, page
 from gateway.staff.roles import Act
+from gateway.staff.same import possible_with, same_of
 from gateway.staff.words import type_options
-from store import absences, accounts, cases, changes, deliveries, ledger, places
+from store import absences, accounts, cases, changes, deliveries, ledger, merging, places
 from store.accounts import Account
 from store.cases import Case, Event
-from store.model import NotAllowed, actions
+from store.model import NotAllowed
 
 log = structlog.stdlib.get_logger()
 
@@ -164,6 +166,30 @@ async def reopen(request: web.Request) -> web.StreamResponse:
     return await _act(request, "reopen", ReopenForm, do)
 
 
+@requires(Act.WORK)
+async def merge(request: web.Request) -> web.StreamResponse:
+    async def do(conn: Any, case: Case, form: MergeForm) -> Problems | None:
+        typed = form.reference or form.other
+        if not typed:
+            return {"reference": _("Choose a case, or enter the reference of another one.")}
+        other = await find_case(conn, typed)
+        if other is None:
+            return {"reference": _("There is no case with this reference. Check each letter.")}
+        joins, stays = (other, case) if form.stays == "this" else (case, other)
+        await merging.merge(conn, joins.id, into=stays.id, by=request[ACCOUNT].login)
+        return None
+
+    return await _act(request, "merge", MergeForm, do)
+
+
+@requires(Act.WORK)
+async def unmerge(request: web.Request) -> web.StreamResponse:
+    async def do(conn: Any, case: Case, _form: Form) -> None:
+        await merging.unmerge(conn, case.id, by=request[ACCOUNT].login)
+
+    return await _act(request, "unmerge", Form, do)
+
+
 @requires(Act.READ)
 async def people_options(request: web.Request) -> web.StreamResponse:
     """The people of a department, as the options of a select."""
@@ -275,6 +301,7 @@ async def _show(
         people = await accounts.people(conn)
         away = await absences.away(conn, datetime.now(UTC))
         place = await places.of_case(conn, case.id)
+        same = await same_of(request, conn, case)
     by_department: dict[str, list[Account]] = {}
     for person in people:
         if person.department:
@@ -292,7 +319,8 @@ async def _show(
             "away": away,
             "departments": [(name, name) for name in _departments(request)],
             "types": type_options(city),
-            "possible": {action.value for action in actions(case.status)},
+            "possible": possible_with(case),
+            "same": same,
             "refused": refused,
             "errors": refused.errors if refused else {},
             "seen": len(history),
@@ -346,10 +374,22 @@ async def _case(request: web.Request, wanted: str | None = None) -> Case | None:
     """The case by its id or by its reference, as people write it."""
     text = request.match_info["case"] if wanted is None else wanted
     async with request.config_dict[POOL].acquire() as conn:
-        try:
-            return await cases.by_id(conn, UUID(text))
-        except ValueError:
-            return await cases.by_reference(conn, text)
+        return await find_case(conn, text)
+
+
+async def find_case(conn: Any, wanted: str) -> Case | None:
+    """
+    The case with this id or reference; of a message that joined a case, that one.
+    """
+    try:
+        case_id = UUID(wanted)
+    except ValueError:
+        return await cases.by_reference(conn, wanted)
+    found = await cases.by_id(conn, case_id)
+    if found is None:
+        entry = await ledger.entry(conn, case_id)
+        found = await cases.by_id(conn, entry.case_id) if entry and entry.case_id else None
+    return found
 
 
 async def _unknown(request: web.Request) -> web.Response:

@@ -15,7 +15,7 @@ from gateway.staff.access import requires
 from gateway.staff.pages import ACCOUNT, page
 from gateway.staff.roles import Act
 from gateway.staff.words import type_options
-from store import accounts, search
+from store import accounts, incidents, search
 from store.model import Status
 
 VIEWS: Mapping[str, tuple[Status, ...]] = {
@@ -114,7 +114,9 @@ async def desk(request: web.Request) -> web.StreamResponse:
     """What lies on the desk of whoever is signed in, emergencies first, oldest first."""
     async with request.config_dict[POOL].acquire() as conn:
         cases = await search.desk(conn, request[ACCOUNT].login)
-    return await page(request, "staff/desk.html", {"cases": cases, "nav": "desk"})
+        mine = await incidents.on_desk(conn, request[ACCOUNT].login)
+    told = {"cases": cases, "incidents": mine, "nav": "desk"}
+    return await page(request, "staff/desk.html", told)
 
 
 @requires(Act.READ)

@@ -105,6 +105,22 @@ class CloseForm(Form):
     words: Annotated[str, Clean, needed(N_("Write what the resident will read.")), at_most(WORDS)]
 
 
+class MergeForm(Form):
+    other: Line = ""
+    """The id of a case that was offered."""
+    reference: Line = ""
+    """Of another one, as somebody typed it."""
+    stays: Literal["this", "that"]
+
+
+class TakeInForm(Form):
+    takes_in: Line = ""
+
+
+class GiveForm(Form):
+    assignee: Annotated[Line, needed(N_("Choose somebody from the list."))] = ""
+
+
 class ReopenForm(Form):
     reason: Annotated[str, Clean, needed(N_("Say why the case opens again.")), at_most(WORDS)]
 
@@ -115,6 +131,7 @@ MISSING = {
     "note_id": N_("This form was not whole. Send it again."),
     "absence_id": N_("This form was not whole. Send it again."),
     "emergency": N_("This form was not whole. Send it again."),
+    "stays": N_("Choose which of the two goes on."),
 }
 
 F = TypeVar("F", bound=Form)

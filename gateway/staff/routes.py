@@ -6,7 +6,17 @@ from aiohttp_session import session_middleware
 
 from channels.phone_transcript import PhoneTranscript
 from gateway.keys import CITY, INTAKE, SECOND_LOOK, SETTINGS
-from gateway.staff import absences, calls, case_page, desk, mailbox, messages, people, rules
+from gateway.staff import (
+    absences,
+    calls,
+    case_page,
+    desk,
+    incident_pages,
+    mailbox,
+    messages,
+    people,
+    rules,
+)
 from gateway.staff.access import close_session, requires
 from gateway.staff.pages import MAILBOX, mailbox_for
 from gateway.staff.roles import Act
@@ -58,7 +68,10 @@ def routes() -> list[web.RouteDef]:
         web.post("/staff/cases/{case}/note", case_page.note),
         web.post("/staff/cases/{case}/close", case_page.close),
         web.post("/staff/cases/{case}/reopen", case_page.reopen),
+        web.post("/staff/cases/{case}/merge", case_page.merge),
+        web.post("/staff/cases/{case}/unmerge", case_page.unmerge),
         web.get("/staff/cases/{case}/{action}", case_page.back),
+        *incident_pages.routes(),
         web.get("/staff/files/{sha256}", case_page.file),
         web.get("/staff/notices/{id}", mailbox.notice),
         web.get("/staff/notices/{id}/html", mailbox.notice_html),

@@ -1,9 +1,7 @@
-"""How staff pages write times, shares and problem types."""
+"""How staff pages write shares and problem types."""
 
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
 
-from babel.dates import format_timedelta
 from babel.numbers import format_percent
 
 from gateway.pages.i18n import current_language
@@ -17,7 +15,7 @@ def filters(city: City) -> Mapping[str, Callable[..., str]]:
     def words_of(name: str) -> str:
         return type_words(city, name)
 
-    return {"ago": ago, "percent": percent, "type_words": words_of, "tried_words": tried_words}
+    return {"percent": percent, "type_words": words_of, "tried_words": tried_words}
 
 
 def type_words(city: City, name: str) -> str:
@@ -30,17 +28,6 @@ def type_options(city: City) -> list[tuple[str, str]]:
     """All problem types for a select, in the order of what is read."""
     options = [(one.name, type_words(city, one.name)) for one in city.problem_types]
     return sorted(options, key=lambda option: option[1].casefold())
-
-
-def ago(moment: datetime) -> str:
-    """How long ago, in one unit: `3 hours ago`."""
-    return format_timedelta(
-        moment - datetime.now(UTC),
-        granularity="minute",
-        threshold=1.2,
-        add_direction=True,
-        locale=current_language(),
-    )
 
 
 def percent(share: float) -> str:

@@ -15,7 +15,8 @@ from tests.support.product import Product, own_folder
 async def product() -> AsyncIterator[Product]:
     """`buckstop run --sample-logins`, ready; the tests share it and each brings its own cases."""
     with own_folder() as folder:
-        product = Product(folder / "data")
+        # A storm is looked for at once, so that no story waits for it.
+        product = Product(folder / "data", BUCKSTOP__STORE__STORMS__LOOK_EVERY="0.5")
         try:
             await product.start("--sample-logins")
             await product.said_so("Ctrl-C stops it.")

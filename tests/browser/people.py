@@ -114,6 +114,14 @@ async def go_on(page: Page) -> None:
     await page.locator("main .bs-actions button[type=submit]").click()
 
 
+async def past_near(page: Page) -> None:
+    """Says that theirs is another problem, where another story told of the same."""
+    await page.wait_for_url(re.compile("/report/(near|contact)"))
+    if page.url.endswith("/report/near"):
+        await page.locator("label[for=same-none]").click()
+        await go_on(page)
+
+
 async def reference_on(page: Page) -> str:
     """The reference that a receipt shows."""
     await page.wait_for_url("**/receipt/*")

@@ -12,6 +12,7 @@ from tests.browser.people import (
     is_drawn,
     let_in,
     mails_settled,
+    past_near,
     photo_taken_at,
     placed,
     reference_on,
@@ -71,6 +72,7 @@ async def _report(visitors: Visitors, page: Page) -> str:
     await page.get_by_text("Usar el lugar donde se tomó la foto").tap()
     await visitors.picture(page, "where")
     await page.get_by_role("button", name="Continuar").tap()
+    await past_near(page)
 
     await page.get_by_label("Su nombre").fill(NAME)
     await page.get_by_label("Correo electrónico").fill(EMAIL)

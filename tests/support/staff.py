@@ -18,6 +18,7 @@ from channels.intake import Intake
 from channels.second_look import SecondLook
 from gateway import keys
 from gateway.compose import surroundings
+from gateway.likely import LikelyReports
 from gateway.operator import routes as operator
 from gateway.pages import layout
 from gateway.pages.city_page import page_of
@@ -106,6 +107,7 @@ async def staff_pages(
     app[keys.CITY] = city
     if router is not None:
         app[keys.ROUTER] = router
+        app[keys.LIKELY] = LikelyReports(pool, router, settings.store.duplicates)
     layout.prepare(app, page_of(city))
     staff.prepare(app)
     operator.prepare(app)

@@ -16,11 +16,13 @@ from channels.intake import Intake
 from channels.photos import Darkroom
 from channels.web_form import WebForm
 from gateway import keys
+from gateway.likely import LikelyReports, NearReport
 from gateway.pages import layout
 from gateway.pages.city_page import page_of
 from gateway.resident.routes import routes
 from gateway.settings import Settings
 from router import rules
+from router.service import Router
 
 SECRET = b"a secret of the tests, 32 letters"
 CITY = rules.load_city(Path(rules.__file__).parent / "cities" / "independence")
@@ -28,9 +30,22 @@ CITY = rules.load_city(Path(rules.__file__).parent / "cities" / "independence")
 Browser = TestClient[web.Request, web.Application]
 
 
+class NothingNear(LikelyReports):
+    """Where no case is open yet."""
+
+    def __init__(self) -> None: ...
+
+    async def near(self, heard: ComplaintReceived) -> list[NearReport]:
+        return []
+
+
 @asynccontextmanager
 async def resident_pages(
-    bus: Bus, files: Files, pool: asyncpg.Pool | None = None, city: rules.City = CITY
+    bus: Bus,
+    files: Files,
+    pool: asyncpg.Pool | None = None,
+    city: rules.City = CITY,
+    router: Router | None = None,
 ) -> AsyncIterator[Browser]:
     """A client with a cookie jar, as one resident's browser. Redirects are not followed."""
     app = web.Application(client_max_size=4 * 1024 * 1024)
@@ -46,8 +61,11 @@ async def resident_pages(
     app[keys.SETTINGS] = Settings()
     app[keys.DARKROOM] = Darkroom()
     app[keys.WEB_FORM] = WebForm(intake, problem_types=[kind.name for kind in city.offered])
+    app[keys.LIKELY] = NothingNear()
     if pool is not None:
         app[keys.POOL] = pool
+        if router is not None:
+            app[keys.LIKELY] = LikelyReports(pool, router, Settings().store.duplicates)
     layout.prepare(app, page_of(city))
     app.add_routes(routes())
     app.add_routes(app[keys.WEB_FORM].channel().routes)
