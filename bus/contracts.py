@@ -690,6 +690,35 @@ class NoticeWithheld(Fact):
     """The notice, where it was written and queued before it was held back."""
 
 
+# ── what is counted ─────────────────────────────────────────────────────────────────────────────
+
+
+class ReportFigure(Part):
+    """One line of a report, in the language of its readers."""
+
+    name: str
+    value: str
+
+
+class ReportMade(Fact):
+    """A report was made that somebody wants by email; it names nobody but who gets it."""
+
+    tag = "report.made.v1"
+    subject = "report.made"
+
+    report: str
+    """Which: `service-requests`, …"""
+    title: str
+    language: str = "en"
+    recipients: tuple[str, ...]
+    """Email addresses, from the city's settings."""
+    figures: tuple[ReportFigure, ...] = ()
+    """The most important ones, for whoever opens no attachment."""
+    path: str = ""
+    """Where in our pages it stands, for whoever may sign in; begins with a slash."""
+    attachments: tuple[FileRef, ...] = ()
+
+
 # ── what could not be handled ───────────────────────────────────────────────────────────────────
 
 
@@ -743,6 +772,7 @@ CONTRACTS: tuple[type[Fact], ...] = (
     NoticeUnknown,
     NoticeFailed,
     NoticeWithheld,
+    ReportMade,
     DeadLetter,
 )
 """The table of contracts: what can travel on the bus."""

@@ -41,7 +41,7 @@ class Stream:
 STREAMS = (
     Stream("COMPLAINTS", ("complaint.>",), "What residents told us, and where it belongs"),
     Stream("CASES", ("case.>", "incident.>"), "What happened to cases, told by the store's outbox"),
-    Stream("NOTICES", ("notice.>",), "Emails and texts: queued, sent, failed"),
+    Stream("NOTICES", ("notice.>", "report.>"), "Emails and texts: queued, sent, failed; reports"),
     Stream("DEAD", ("dead.>",), "What nobody could handle, with the reason", keep=timedelta(365)),
 )
 

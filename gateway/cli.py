@@ -43,6 +43,7 @@ from gateway.intake import take_folder
 from gateway.key_commands import key
 from gateway.operator.bus_commands import bus
 from gateway.operator.dead_commands import dead
+from gateway.reports.commands import report
 from gateway.rules_commands import rules
 from gateway.run import companions, engines_of, reach, running
 from gateway.run import run as run_
@@ -78,6 +79,7 @@ app.command(intake)
 app.command(rules)
 app.command(dead)
 app.command(bus)
+app.command(report)
 
 # Reading maps takes libraries that nothing else needs: they are loaded when they are asked for.
 for _where, _name, _help in (

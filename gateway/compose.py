@@ -31,6 +31,7 @@ from gateway.engines import Engines
 from gateway.house import House
 from gateway.http import serve
 from gateway.open311.desk import Open311Desk
+from gateway.reports.mailing import keep_mailing
 from gateway.settings import Settings, secret_of, texting_of
 from notifier import service as notifier_service
 from notifier.service import open_sender, open_text_sender
@@ -249,11 +250,18 @@ def _router(house: House) -> Service:
 
 def _store(house: House) -> Service:
     rules = house.settings.store.follow
+
+    async def mail_reports(stop: asyncio.Event) -> None:
+        await keep_mailing(house.pool, house.files, house.city, house.settings.reports, stop)
+
     return _listening(
         "store",
         house,
         store_service.listeners(house.pool, rules),
-        store_service.services(house.pool, house.bus.post, rules, house.settings.store.storms),
+        [
+            *store_service.services(house.pool, house.bus.post, rules, house.settings.store.storms),
+            Service("report mails", mail_reports),
+        ],
     )
 
 

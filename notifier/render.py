@@ -58,7 +58,7 @@ LONGEST_NAME = 80
 LONGER_TEXTS = {"choice": 3}
 """Segments of the text messages that may have more than `sms_text.MOST_SEGMENTS`."""
 
-_TEMPLATES = Path(__file__).parent / "templates"
+TEMPLATES = Path(__file__).parent / "templates"
 _KINDS = {"email": ("subject.txt", "email.txt", "email.html"), "sms": ("sms.txt",)}
 _LONGEST_CITY = 24
 _LONGEST_LOOK = 2_000  # letters of what somebody wrote that can matter for a text
@@ -131,11 +131,11 @@ class Renderer:
         self._links = links
         self._zone = ZoneInfo(city.timezone)
         self._attach_up_to = attach_up_to
-        folders = [folder for folder in (own_templates, _TEMPLATES) if folder is not None]
-        self.languages = tuple(sorted(path.stem for path in (_TEMPLATES / "words").iterdir()))
+        folders = [folder for folder in (own_templates, TEMPLATES) if folder is not None]
+        self.languages = tuple(sorted(path.stem for path in (TEMPLATES / "words").iterdir()))
         self._words = {language: _words(folders, language) for language in self.languages}
-        self._city_in = {language: _city_in(city, language) for language in self.languages}
-        frame = _environment(
+        self._city_in = {language: city_in(city, language) for language in self.languages}
+        frame = environment(
             loader=FileSystemLoader(folders),
             variable_start_string="[[",
             variable_end_string="]]",
@@ -164,7 +164,7 @@ class Renderer:
                         flat[at] = frame.get_template(at).render(
                             language=language, city_name=labels.name, phones=labels.phones
                         )
-            notices = _environment(loader=DictLoader(flat))
+            notices = environment(loader=DictLoader(flat))
             self._templates = {}
             for at in flat:
                 self._templates[at] = notices.get_template(at)
@@ -452,7 +452,7 @@ def _happening(fact: CaseFact) -> tuple[str | None, str, str]:
             return None, "", ""
 
 
-def _environment(loader: BaseLoader, **syntax: Any) -> Environment:
+def environment(loader: BaseLoader, **syntax: Any) -> Environment:
     return Environment(
         loader=loader,
         autoescape=select_autoescape(("html",)),
@@ -530,7 +530,7 @@ class _CityIn:
     departments: Mapping[str, str]
 
 
-def _city_in(city: CityWords, language: str) -> _CityIn:
+def city_in(city: CityWords, language: str) -> _CityIn:
     for said in (city.name, city.state, city.website, *city.full_names.values()):
         _refuse_braces(said)
     for phone in city.phones:

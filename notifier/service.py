@@ -35,6 +35,7 @@ from bus.contracts import (
     NoticeSent,
     NoticeUnknown,
     NoticeWithheld,
+    ReportMade,
 )
 from bus.errors import NotYet, Refused
 from bus.files import Files
@@ -46,6 +47,7 @@ from notifier.console import MailboxSender
 from notifier.email_smtp import Envelope, open_smtp
 from notifier.policy import Withheld, decide
 from notifier.render import Links, Renderer
+from notifier.reports import ReportMails
 from notifier.senders import Again, Budget, Failed, Mail, Outcome, Sender, Sent, Unknown
 from notifier.settings import NotifierSettings
 from notifier.sms_settings import SmsSettings
@@ -121,6 +123,13 @@ def listeners(
     writer = Writer(renderer, tell, staff_language=settings.staff_language)
     carrier = Carrier(sender, tell)
     texter = Carrier(texts or MailboxSender(), tell, medium="sms", budget=budget)
+    reports = ReportMails(
+        city,
+        tell,
+        base_url=base_url,
+        own_templates=settings.templates,
+        replies_read=bool(settings.reply_to),
+    )
     return [
         Listener(
             durable="notifier_case",
@@ -146,6 +155,12 @@ def listeners(
             handle=writer.hear,
             batch=128,
             linger=0.05,
+        ),
+        Listener(
+            durable="notifier_report_made",
+            stream="NOTICES",
+            contracts=(ReportMade,),
+            handle=reports.hear,
         ),
         Listener(
             durable="notifier_notice_queued",

@@ -52,6 +52,7 @@ from router.place_files import (
 from router.public_record import FILE as PUBLIC_FILE
 from router.public_record import PublicRecord, read_public_record
 from router.referrals import REFERRALS, Referrals, read_referrals
+from router.reporting import TypeInReports, read_reporting
 from router.routing import FILE, Known, RoutingRules, faults_of, read_rules
 
 CITIES = Path(__file__).parent / "cities"
@@ -234,6 +235,8 @@ class City(About):
     """Of everything that decides who must act; another one may decide otherwise."""
     public: PublicRecord = PublicRecord()
     """What everybody may know of a case, and how other programs see the problem types."""
+    reporting: tuple[TypeInReports, ...] = ()
+    """What reports know of problem types besides."""
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "City":
         """A copy with other values; what was worked out from the old ones is worked out anew."""
@@ -353,6 +356,7 @@ def load_city(path: Path) -> City:
         languages,
         faults,
     )
+    reporting = read_reporting(path, {kind.name for _, kind in problem_types}, faults)
 
     _check_departments(departments, people, faults)
     _check_types(problem_types, departments, faults)
@@ -390,6 +394,7 @@ def load_city(path: Path) -> City:
         rules=rules,
         version=_version(path),
         public=public,
+        reporting=reporting,
     )
 
 

@@ -26,6 +26,7 @@ from bus.service import Service
 from bus.worker import Listener
 from store import (
     asking,
+    counting,
     deliveries,
     filing,
     follow,
@@ -94,7 +95,7 @@ def services(
 ) -> list[Service]:
     """
     What runs beside the listeners: who tells, asks back, sends lost texts again, tells dead letters
-    again, looks for storms, and sweeps.
+    again, counts, looks for storms, and sweeps.
     """
 
     async def relay(stop: asyncio.Event) -> None:
@@ -115,8 +116,12 @@ def services(
     async def look(stop: asyncio.Event) -> None:
         await storms.keep_looking(pool, storms_, stop)
 
+    async def count(stop: asyncio.Event) -> None:
+        await counting.keep_counting(pool, stop)
+
     return [
         Service("relay", relay),
+        Service("counting", count),
         Service("asking", ask),
         Service("resending", resend),
         Service("replaying", replay),

@@ -13,6 +13,7 @@ from bus.identity import mint_reference
 from gateway.compose import city_folder
 from gateway.history.column_map import ColumnMap, Folded
 from gateway.history.reader import Reading, read_past
+from gateway.reports.names import OTHERS, names_of
 from gateway.run import reach
 from gateway.settings import Settings, secret_of
 from router.rules import City, load_city
@@ -83,10 +84,11 @@ def _some(past: Iterator[PastCase]) -> list[PastCase]:
 
 def foreign_to(city: City, reading: Reading) -> dict[Folded, list[tuple[str, int]]]:
     """The departments, problem types and districts that the city does not have, most first."""
+    names = names_of(city)
     ours: dict[Folded, Collection[str]] = {
         "department": city.departments_by_name,
-        "problem_type": city.types_by_name,
-        "district": city.district_names,
+        "problem_type": {*city.types_by_name, *names.type_aliases},
+        "district": {*names.districts, OTHERS},
     }
     return {
         kind: [

@@ -22,7 +22,7 @@ from gateway.pages.errors import answer_errors, render_key
 from gateway.pages.static import StaticFiles
 
 GATEWAY = Path(__file__).resolve().parent.parent
-AUDIENCES = ("pages", "resident", "staff", "operator", "demo", "open311")
+AUDIENCES = ("pages", "resident", "staff", "operator", "demo", "open311", "reports")
 
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:{tiles}; object-src 'none'; "

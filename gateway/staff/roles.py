@@ -30,6 +30,8 @@ class Act(StrEnum):
     """Have open cases given out anew after the rules changed."""
     OPERATE = "operate"
     """See how the bus and the services do, and look after dead letters."""
+    REPORTS = "reports"
+    """Read the figures of all departments."""
 
 
 MAY: Mapping[Role, frozenset[Act]] = MappingProxyType(
@@ -47,6 +49,7 @@ MAY: Mapping[Role, frozenset[Act]] = MappingProxyType(
                 Act.ABSENCES,
                 Act.RULES,
                 Act.REROUTE,
+                Act.REPORTS,
             }
         ),
         Role.OPERATOR: frozenset({Act.READ, Act.MAILBOX, Act.MESSAGES, Act.RULES, Act.OPERATE}),

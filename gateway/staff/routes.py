@@ -15,6 +15,7 @@ from gateway.staff import (
     mailbox,
     messages,
     people,
+    reports,
     rules,
 )
 from gateway.staff.access import close_session, requires
@@ -60,6 +61,8 @@ def routes() -> list[web.RouteDef]:
         web.get("/staff/people", people.show_all),
         web.get("/staff/people/{login}", people.show_one),
         web.post("/staff/people/{login}", people.save),
+        web.get("/staff/reports", reports.show_all),
+        web.get("/staff/reports/service-requests", reports.service_requests),
         web.get("/staff/cases/{case}", case_page.show),
         web.post("/staff/cases/{case}/start", case_page.start),
         web.post("/staff/cases/{case}/assign", case_page.assign),

@@ -74,7 +74,7 @@ async def test_pages_can_be_used_by_everybody(
 
     await _set_aside(product)
     await _as_staff(judge, reference, str(case["id"]))
-    assert len(judge.seen) == 33
+    assert len(judge.seen) == 35
     assert not judge.faults, "\n".join(judge.faults)
 
 
@@ -197,6 +197,10 @@ async def _as_staff(judge: Judge, reference: str, case_id: str) -> None:
 
     await page.goto("/staff/incidents")
     await judge.look("incidents")
+    await page.goto("/staff/reports")
+    await judge.look("reports")
+    await page.goto("/staff/reports/service-requests?from=2026-01-01&to=2099-12-31")
+    await judge.look("Service Request Report")
     await page.goto("/staff/people")
     await judge.look("people")
     await page.goto("/staff/people/alex.reed")

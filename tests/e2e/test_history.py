@@ -1,40 +1,48 @@
-"""A city's past is taken in by the command, and asked for again like anything else."""
+"""A city's past is taken in by a command, and comes out again as reports: asked for, and mailed."""
 
+import io
+import json
 from pathlib import Path
 
+from pypdf import PdfReader
+
 from tests.support.past import request, still_open, write_export
-from tests.support.product import Product
+from tests.support.product import Product, copy_of, until
+
+COUNCIL = "council@independence.example"
 
 
-async def test_an_export_is_tried_taken_in_and_taken_in_again(
-    product: Product, folder: Path
-) -> None:
+async def test_a_past_is_taken_in_and_reported(template: Path, folder: Path) -> None:
+    mails = json.dumps([{"to": [COUNCIL], "every": "day", "at": "00:00:00"}])
+    product = Product(copy_of(template, folder), BUCKSTOP__REPORTS__MAIL=mails)
+    try:
+        await _taken_in_and_reported(product, folder)
+    finally:
+        await product.clear()
+
+
+async def _taken_in_and_reported(product: Product, folder: Path) -> None:
     rows = [request(1), still_open(2), request(3, CREATION_DATE="?")]
     export = write_export(folder / "export.csv.gz", rows)
     await product.start()
 
-    tried = await product.ask("import", export, "--map", "kansas-city", "--dry-run")
-    assert tried.code == 1
-    assert "         2  would be new cases" in tried.out
-    assert "left out: the day on which it was opened is missing" in tried.out
-    assert "(row 4)" in tried.out
-    assert "department: Public Works (2)" in tried.out
-    assert tried.out.endswith("Nothing was written.\n")
+    answer = await product.ask("import", export, "--map", "kansas-city", "--format", "json")
+    assert answer.code == 1, answer.err  # a row became no case
+    [told] = answer.lines
+    assert (told["rows"], told["new"], told["left_out"]) == (3, 2, 1)
+    assert told["equation"].startswith("received 2 = filed 2 ")
 
-    for new in (2, 0):
-        answer = await product.ask("import", export, "--map", "kansas-city", "--format", "json")
-        assert answer.code == 1, answer.err
-        [told] = answer.lines
-        assert (told["rows"], told["new"], told["same"], told["left_out"]) == (3, new, 2 - new, 1)
-        assert told["equation"].startswith("received 2 = filed 2 ")
+    june = ("report", "service-requests", "--from", "2019-06-01", "--to", "2019-06-30")
+    paper = folder / "june.pdf"
+    answer = await product.ask(*june, "--format", "pdf", "--output", paper)
+    assert answer.code == 0, answer.err
+    pages = PdfReader(io.BytesIO(paper.read_bytes())).pages
+    assert "Total number of new service requests opened: 2" in pages[0].extract_text()
 
-    refused = await product.ask("import", folder / "none.csv", "--map", "kansas-city")
-    assert (refused.code, refused.out) == (2, "")
-    assert "there is no such file" in refused.err
-    refused = await product.ask("import", export, "--map", "atlantis")
-    assert refused.code == 1
-    assert "there is no such map" in refused.err
-    assert (await product.ask("audit", "--format", "json")).lines[0]["closes"]
-    async with product.database() as database:
-        assert await database.fetchval("SELECT count(*) FROM deliveries") == 0
+    async def mailed() -> bool:
+        async with product.database() as database:
+            sent = await database.fetch("SELECT notice, recipient, state FROM deliveries")
+            return [tuple(one) for one in sent] == [("report", COUNCIL, "sent")]
+
+    await until(mailed)
     assert await product.stop() == 0, product.said

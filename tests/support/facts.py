@@ -43,6 +43,8 @@ from bus.contracts import (
     NoticeUnknown,
     NoticeWithheld,
     Person,
+    ReportFigure,
+    ReportMade,
     RuleTried,
     Team,
 )
@@ -308,6 +310,24 @@ def one_of_each() -> list[Fact]:
             case_id=case.case_id,
             notice="receipt",
             reason="the resident left no email address",
+        ),
+        ReportMade(
+            message_id=_id(60),
+            occurred_at=NOON,
+            report="service-requests",
+            title="Service Request Report 10/1/2026 - 10/31/2026",
+            language="en",
+            recipients=("council@independence.example",),
+            figures=(ReportFigure(name="New service requests", value="576"),),
+            path="/staff/reports/service-requests?from=2026-10-01&to=2026-10-31",
+            attachments=(
+                FileRef(
+                    sha256="d" * 64,
+                    media_type="application/pdf",
+                    name="service-requests-2026-10-01-2026-10-31.pdf",
+                    size=51200,
+                ),
+            ),
         ),
         DeadLetter(
             message_id=_id(13),

@@ -41,9 +41,42 @@ def test_labels_are_in_both_languages() -> None:
     assert city.department_label("IPL", "en") == "Independence Power & Light"
 
 
+def test_reports_know_other_names_and_aims() -> None:
+    known = {one.problem_type: one for one in load_city(CITIES / "independence").reporting}
+
+    assert known["Trash/Rubbish"].aliases == ("CE - Trash/Rubbish",)
+    assert known["Trash/Rubbish"].act_within_days == 5
+    assert known["Trash/Rubbish"].close_within_days is None
+
+
+def test_a_city_needs_no_reports_csv(tmp_path: Path) -> None:
+    city = copy_of_sample(tmp_path)
+    (city / "reports.csv").unlink()
+
+    assert load_city(city).reporting == ()
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "sentence"),
     [
+        (
+            "reports.csv",
+            "Zoning,CE - Zoning",
+            "Zoning,CE - Trash/Rubbish",
+            'reports.csv, line 6: "CE - Trash/Rubbish" already stands in line 2.',
+        ),
+        (
+            "reports.csv",
+            "Zoning,CE - Zoning,5",
+            "Zoning,Graffiti,soon",
+            'reports.csv, line 6: act_within_days "soon" is no number of days.',
+        ),
+        (
+            "reports.csv",
+            "Zoning,",
+            "Zones,",
+            'reports.csv, line 6: "Zones" is not in problem-types.csv.',
+        ),
         (
             "problem-types.csv",
             "Graffiti,CD-NEIGHBORHOOD SERVICES",
