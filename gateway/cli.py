@@ -493,8 +493,15 @@ def check_city(
         f"{loaded.name}, {loaded.state}: {len(loaded.problem_types)} problem types, "
         f"{len(loaded.departments)} departments, {len(loaded.people)} people, "
         f"{len(loaded.districts)} districts, {len(loaded.examples)} examples, "
-        f"{len(loaded.rules.rule)} rules. All well."
+        f"{len(loaded.rules.rule)} rules, {len(loaded.places)} places, "
+        f"{loaded.gazetteer.address_count:,} addresses. All well."
     )
+    agencies = loaded.referrals.agencies.values()
+    if unknown := [agency.name for agency in agencies if not agency.phone]:
+        out.print(
+            f"No phone number is known yet of {len(unknown)} agencies: {', '.join(unknown)}.",
+            markup=False,
+        )
     return 0
 
 

@@ -139,6 +139,10 @@ class Gazetteer:
     def has_addresses(self) -> bool:
         return bool(self._by_core)
 
+    @property
+    def address_count(self) -> int:
+        return sum(len(one.numbers) for some in self._by_core.values() for one in some)
+
     def place(self, which: int) -> Spotted:
         """The place that a mention names."""
         place = self._places[which]
@@ -275,23 +279,25 @@ def _pair(one: str, other: str) -> tuple[str, str]:
 
 
 def _by_street(addresses: Iterable[Address]) -> list[_OnStreet]:
-    gathered: dict[str, list[Address]] = {}
+    gathered: dict[str, list[tuple[int, float, float, str]]] = {}
     for address in addresses:
-        gathered.setdefault(address.street, []).append(address)
+        gathered.setdefault(address.street, []).append(
+            (address.number, address.lat, address.lon, address.zip)
+        )
     found = []
     for name, some in gathered.items():
         street = street_named(name)
         if street is None:
             continue
-        some.sort(key=lambda address: address.number)
+        some.sort()
         found.append(
             _OnStreet(
                 name,
                 street,
-                np.array([address.number for address in some], dtype=float),
-                np.array([address.lat for address in some]),
-                np.array([address.lon for address in some]),
-                tuple(address.zip for address in some),
+                np.array([number for number, _, _, _ in some], dtype=float),
+                np.array([lat for _, lat, _, _ in some]),
+                np.array([lon for _, _, lon, _ in some]),
+                tuple(zip_code for _, _, _, zip_code in some),
             )
         )
     return found

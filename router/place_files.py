@@ -1,7 +1,9 @@
 """The places of a city's folder: `streets.csv` and `addresses.csv`, read and checked."""
 
+import csv
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from sys import intern
 
 import numpy as np
 import shapely
@@ -114,21 +116,51 @@ def read_addresses(folder: Path, faults: list[str]) -> Iterator[Address]:
     """The addresses of `addresses.csv`; what is none is said, a few of each file."""
     if not (folder / ADDRESSES).exists():
         return
+    # A city has a hundred thousand of them: read one by one, not gathered first.
     bad = 0
-    for line, row in read_rows(folder, ADDRESSES, COLUMNS, faults):
+    for line, row in _address_rows(folder, faults):
+        number, street, zip_code, lat, lon = row
+        fault = ""
         try:
-            number, lat, lon = int(row["number"]), float(row["lat"]), float(row["lon"])
+            at = int(number), float(lat), float(lon)
         except ValueError:
-            number, lat, lon = 0, np.nan, np.nan
-        if number < 1 or not (abs(lat) <= 90 and abs(lon) <= 180):
             fault = "number, lat or lon is none"
-        elif street_named(row["street"]) is None:
-            fault = f'"{row["street"]}" names no street'
         else:
-            yield Address(number, row["street"].strip(), row["zip"].strip(), lat, lon)
+            if at[0] < 1 or not (abs(at[1]) <= 90 and abs(at[2]) <= 180):
+                fault = "number, lat or lon is none"
+            elif street_named(street) is None:
+                fault = f'"{street}" names no street'
+        if not fault:
+            yield Address(at[0], intern(street.strip()), intern(zip_code.strip()), at[1], at[2])
             continue
         bad += 1
         if bad <= _MOST_SAID:
             faults.append(f"{ADDRESSES}, line {line}: {fault}.")
     if bad > _MOST_SAID:
         faults.append(f"{ADDRESSES}: {bad - _MOST_SAID} more lines are no addresses.")
+
+
+def _address_rows(folder: Path, faults: list[str]) -> Iterator[tuple[int, list[str]]]:
+    """The cells of COLUMNS of each line."""
+    try:
+        with (folder / ADDRESSES).open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            head = next(reader, [])
+            if missing := [column for column in COLUMNS if column not in head]:
+                faults.append(f"{ADDRESSES}, line 1: the column {', '.join(missing)} is missing.")
+                return
+            at = [head.index(column) for column in COLUMNS]
+            for row in reader:
+                if len(row) == len(head):
+                    yield reader.line_num, [row[place] for place in at]
+                elif row:
+                    faults.append(
+                        f"{ADDRESSES}, line {reader.line_num}: has {len(row)} cells, but line 1 "
+                        f"has {len(head)} columns; is a comma not in quotes?"
+                    )
+    except UnicodeDecodeError as error:
+        faults.append(f"{ADDRESSES} is not UTF-8: byte {error.start} cannot be read.")
+    except csv.Error as error:
+        faults.append(f"{ADDRESSES}, line {reader.line_num}: {error}.")
+    except OSError as error:
+        faults.append(f"{ADDRESSES} cannot be read: {error.strerror}.")
