@@ -3,14 +3,16 @@
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from store import outbox
+from store import alarms, outbox
+from store.alarms import Alarm
 from store.ledger import Equation
 from store.outbox import Backlog
 
+_LATELY = timedelta(days=1)
 _SHARE = 50
 """A question that took a second is asked again after so many seconds at the soonest."""
 
@@ -45,6 +47,8 @@ class StoreFigures:
     ever: Equation
     today: Equation
     channels: Mapping[str, ChannelBooks]
+    alarms: tuple[Alarm, ...] = ()
+    """Rules that could not do what they say within the last day, the newest first."""
 
 
 NOW = """
@@ -113,6 +117,7 @@ class StoreLooker:
                 for row in [*ever.rows, *today.rows]
                 if row["channel"]
             },
+            alarms=tuple(await alarms.since(conn, datetime.now(UTC) - _LATELY)),
         )
 
     async def _asked(

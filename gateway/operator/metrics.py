@@ -256,6 +256,7 @@ def _of_store(figures: Figures, store: StoreFigures) -> Iterator[Metric]:
     yield _gauge("buckstop_notices_oldest_seconds", "Age of the oldest", age(store.notices.oldest))
     yield _gauge("buckstop_notices_failed_today", "Notices given up", store.notices_failed_today)
     yield _gauge("buckstop_dead_letters", "Dead letters that wait (errors)", store.dead.count)
+    yield _gauge("buckstop_rule_alarms", "Rules that could not run within a day", len(store.alarms))
     yield _gauge(
         "buckstop_dead_letters_oldest_seconds", "Age of the oldest", age(store.dead.oldest)
     )

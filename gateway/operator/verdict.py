@@ -247,6 +247,22 @@ def _store(store: StoreFigures, now: datetime) -> Iterator[Finding]:
             {"count": left},
             link="/ops/dead",
         )
+    if store.alarms:
+        last = store.alarms[0]
+        yield Finding(
+            Level.LOOK,
+            "rule_alarm",
+            N_(
+                "Rules that could not do what they say: %(count)d. The last is “%(rule)s”: "
+                "%(reason)s."
+            ),
+            N_(
+                "No complaint is lost: another desk has it. Mend rules.toml in the city's folder; "
+                "the page lists the rules and the last case of each."
+            ),
+            {"count": len(store.alarms), "rule": last.rule, "reason": last.reason},
+            link="/staff/rules",
+        )
     waited = _seconds(store.notices.oldest, now)
     if store.notices.count and waited >= NOTICE_LATE:
         yield Finding(

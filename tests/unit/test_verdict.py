@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 import pytest
 
@@ -19,6 +20,7 @@ from gateway.operator.figures import (
 from gateway.operator.verdict import GIB, Level, judge
 from gateway.operator.words import finding_todo, finding_words
 from gateway.pages.i18n import use_language
+from store.alarms import Alarm
 from store.figures import ChannelBooks, StoreFigures, Waiting
 from store.ledger import Equation
 from store.outbox import Backlog
@@ -116,6 +118,18 @@ def test_a_poisoned_complaint_leads_to_its_dead_letter() -> None:
 
 def test_a_letter_that_is_being_told_again_needs_nobody() -> None:
     assert not judge(figures(store=store(dead=Waiting(3, NOW), replaying=3))).findings
+
+
+def test_a_rule_that_could_not_run_leads_to_the_rules() -> None:
+    alarm = Alarm("Near the school", "near: no place is known", NOW, NOW, 2, UUID(int=1), "v1")
+    found = figures(store=store(alarms=(alarm,)))
+    cause, level, words = said(found)
+    assert (cause, level) == ("rule_alarm", Level.LOOK)
+    assert words == (
+        "Rules that could not do what they say: 1. The last is “Near the school”: near: no place "
+        "is known."
+    )
+    assert judge(found).findings[0].link == "/staff/rules"
 
 
 def test_a_mailbox_with_a_wrong_password_says_so() -> None:
