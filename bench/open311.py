@@ -60,7 +60,8 @@ HAPPENED = """
     SELECT id, opened_at + interval '1 minute', 'routed', NULL, true,
            '{"department": "MS-STREET MAINTENANCE"}'::jsonb FROM cases
     UNION ALL
-    SELECT id, closed_at, 'closed', 'x', true, '{"outcome": "fixed", "words": "Done."}'::jsonb
+    SELECT id, closed_at, 'closed', 'x', true,
+           '{"outcome": "fixed", "words": "It was done."}'::jsonb
     FROM cases WHERE closed_at IS NOT NULL
     ORDER BY 2
 """

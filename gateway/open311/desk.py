@@ -11,7 +11,6 @@ from bus.identity import read_reference
 from channels.open311_desk import App, NamedCase, Recent
 from channels.open311_services import ServiceBook
 from gateway.open311.book import PublicBook, public_book, services_of
-from gateway.pages.city_page import page_of
 from gateway.pages.client import address_of
 from gateway.settings import Settings
 from router.rules import City
@@ -29,9 +28,8 @@ class Open311Desk:
         self.public: PublicBook = public_book(city)
         self.zone: ZoneInfo = city.zone
         self.recent = Recent()
-        self._boundary = city.boundary
         self._pool = pool
-        self._page = page_of(city)
+        self._city = city
 
     async def app_with(self, key: str) -> App | None:
         try:
@@ -64,14 +62,15 @@ class Open311Desk:
     @property
     def bounds(self) -> tuple[float, float, float, float]:
         """West, south, east and north of the city, in degrees."""
-        west, south, east, north = self._boundary.bounds
+        west, south, east, north = self._city.boundary.bounds
         return west, south, east, north
 
     def is_inside(self, lat: float, lon: float) -> bool:
-        return bool(shapely.covers(self._boundary, shapely.Point(lon, lat)))
+        return bool(shapely.covers(self._city.boundary, shapely.Point(lon, lat)))
 
     def warning_for(self, text: str) -> str:
-        return self._page.emergency.get("en", "") if self._page.sounds_urgent(text) else ""
+        urgent = self._city.emergency_words.found_in(text) is not None
+        return self._city.emergency.text.get("en", "") if urgent else ""
 
     def address_of(self, request: web.Request) -> str:
         return address_of(request)

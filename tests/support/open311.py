@@ -173,6 +173,7 @@ async def reachable(
         around = Surroundings(
             intake=Intake(secret=SECRET, files=files, tell=bus.tell),
             tell=bus.tell,
+            tell_again=bus.tell,
             files=files,
             ledger=ledger_of(pool),
             secret=SECRET,
