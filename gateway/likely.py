@@ -57,7 +57,11 @@ class LikelyReports:
         self._router = router
         self._settings = settings
         self._reaches = reaches_of(router.city, settings)
-        self._shared = {kind.name for kind in router.city.problem_types if kind.shared}
+        city = router.city
+        private = city.public.private_types
+        self._shared = {
+            kind.name for kind in city.problem_types if kind.shared and kind.name not in private
+        }
 
     async def routed(self, heard: ComplaintReceived) -> ComplaintRouted:
         """What the router makes of it as it stands; in a thread, so that no page waits for it."""

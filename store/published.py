@@ -93,6 +93,8 @@ class PublicRow:
     """The newest public one."""
     photos: int
     """How many are public."""
+    parent: str | None
+    """The reference of the case that it was joined to, where that is public."""
     names: tuple[str, ...]
 
 
@@ -246,7 +248,7 @@ async def find(
     # The ids first, from as little as possible; then all about them.
     query = f"""
         WITH found AS MATERIALIZED (
-            SELECT c.id
+            SELECT c.id, c.merged_into
             FROM cases c
             WHERE {" AND ".join(asked.conditions)}
             {_ORDER} LIMIT {asked.value(limit)} OFFSET {asked.value(offset)}
@@ -259,6 +261,10 @@ async def find(
                    SELECT n.text FROM notes n WHERE n.case_id = c.id AND n.public
                    ORDER BY n.at DESC, n.id DESC LIMIT 1
                ) AS note,
+               (
+                   SELECT c.reference FROM cases c
+                   WHERE c.id = found.merged_into AND {asked.visible}
+               ) AS parent,
                c.reporter_name, c.assignee_name
         FROM found
         JOIN cases c ON c.id = found.id

@@ -77,7 +77,7 @@ class Teller:
                 "channel": row.channel,
                 "ward": row.district,
                 "duplicate": row.outcome is Outcome.DUPLICATE,
-                "parent_service_request_id": None,
+                "parent_service_request_id": row.parent,
                 "status": extended_status(row.status, row.outcome),
                 "photos": [
                     {"media_url": self.photo_url(row, number), "title": f"Photo {number}"}

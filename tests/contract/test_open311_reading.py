@@ -18,6 +18,7 @@ from gateway.open311.record import Teller
 from router.public_record import PublicRecord
 from router.rules import City
 from store import cases, changes, published
+from store.merging import merge, unmerge
 from store.model import Outcome, Status
 from tests.support.open311 import INSIDE, Reach, codes, picture, put_case, reachable
 from tests.support.store import to_tell
@@ -69,6 +70,30 @@ async def listed(city: Reach, query: str) -> list[str]:
     answer = await city.get(f"/requests.json?{query}")
     assert answer.status == 200, answer.text
     return codes(answer.json)
+
+
+async def test_a_report_that_was_joined_to_another_names_it_unless_that_is_private(
+    city: Reach,
+) -> None:
+    one, other = [await city.report(**{**INSIDE, "description": f"A hole, {n}"}) for n in (1, 2)]
+    stays, joins = [await city.filed(reference) for reference in (one, other)]
+    async with city.pool.acquire() as conn:
+        for type_ in ("Sinkhole", "Police Non-Emergency"):
+            for case in (stays, joins):
+                await changes.set_problem_type(
+                    conn, case.id, problem_type="Sinkhole", by="pat.moore"
+                )
+                await changes.assign(
+                    conn, case.id, department=STREETS, assignee=None, by="pat.moore"
+                )
+            await merge(conn, joins.id, into=stays.id, by="pat.moore")
+            await changes.set_problem_type(conn, stays.id, problem_type=type_, by="pat.moore")
+            answer = await city.get(f"/requests/{other}.json?extensions=true")
+            told = answer.json[0]["extended_attributes"]
+            assert told["duplicate"] is True
+            parent = one if type_ == "Sinkhole" else None
+            assert told["parent_service_request_id"] == parent
+            await unmerge(conn, joins.id, by="pat.moore")
 
 
 # ── who is not to be found ──────────────────────────────────────────────────────────────────────
