@@ -242,10 +242,11 @@ def _router(house: House) -> Service:
         asks = house.settings.router.geocoder
         async with open_geocoder(asks, house.city.boundary, house.settings.data) as geocoder:
             find = geocoder.find if geocoder else None
-            heard = router_service.listeners(house.router, house.bus.tell, find)
-            await _listening("router", house, heard).run(stop)
+            hears = router_service.listeners(house.router, house.bus.tell, find)
+            await _listening("router", house, hears).run(stop)
 
-    return Service("router", run)
+    heard = router_service.listeners(house.router, house.bus.tell)
+    return Service("router", run, tuple(one.durable for one in heard))
 
 
 def _store(house: House) -> Service:
