@@ -30,15 +30,13 @@ from gateway.demo.stage import Stage
 from gateway.engines import Engines
 from gateway.house import House
 from gateway.http import serve
-from gateway.open311.desk import Open311Desk
-from gateway.reports.mailing import keep_mailing
 from gateway.settings import Settings, secret_of, texting_of
 from notifier import service as notifier_service
 from notifier.service import open_sender, open_text_sender
 from router import service as router_service
 from router.geocode import open_geocoder
 from router.rules import City, load_city
-from router.service import Router, open_router
+from router.service import Router, open_router, watch_models
 from store import absences, accounts
 from store import ledger as ledger_
 from store import service as store_service
@@ -90,8 +88,7 @@ async def open_house(
             )
         )
         texts = await open_things.enter_async_context(open_text_sender(texting_of(settings)))
-        desk = Open311Desk(city, settings, pool) if settings.channels.open311.enabled else None
-        around = surroundings(settings, bus=bus, pool=pool, files=files, city=city, open311=desk)
+        around = surroundings(settings, bus=bus, pool=pool, files=files, city=city)
         yield House(
             settings=settings,
             city=city,
@@ -104,24 +101,14 @@ async def open_house(
             sender=sender,
             texts=texts,
             channels=open_channels(around, settings.channels),
-            open311=desk,
             stage=stage,
         )
 
 
 def surroundings(
-    settings: Settings,
-    *,
-    bus: Bus,
-    pool: asyncpg.Pool,
-    files: Files,
-    city: City | None = None,
-    open311: Open311Desk | None = None,
+    settings: Settings, *, bus: Bus, pool: asyncpg.Pool, files: Files, city: City | None = None
 ) -> Surroundings:
-    """
-    What channels stand on; with a `city`, they hear its words of danger; without `open311`, apps
-    are not heard.
-    """
+    """What channels stand on; with a `city`, they hear its words of danger."""
     secret = secret_of(settings)
     intake = Intake(secret=secret, files=files, tell=bus.tell, sounds_urgent=_urgent(city))
     return Surroundings(
@@ -134,7 +121,6 @@ def surroundings(
         public_url=settings.base_url,
         data=settings.data,
         mailboxes=MailboxMemory(pool),
-        open311=open311,
     )
 
 
@@ -242,27 +228,20 @@ def _router(house: House) -> Service:
         asks = house.settings.router.geocoder
         async with open_geocoder(asks, house.city.boundary, house.settings.data) as geocoder:
             find = geocoder.find if geocoder else None
-            hears = router_service.listeners(house.router, house.bus.tell, find)
-            await _listening("router", house, hears).run(stop)
+            heard = router_service.listeners(house.router, house.bus.tell, find)
+            models = Service("models", lambda stop: watch_models(house.router, stop))
+            await _listening("router", house, heard, [models]).run(stop)
 
-    heard = router_service.listeners(house.router, house.bus.tell)
-    return Service("router", run, tuple(one.durable for one in heard))
+    return Service("router", run)
 
 
 def _store(house: House) -> Service:
     rules = house.settings.store.follow
-
-    async def mail_reports(stop: asyncio.Event) -> None:
-        await keep_mailing(house.pool, house.files, house.city, house.settings.reports, stop)
-
     return _listening(
         "store",
         house,
         store_service.listeners(house.pool, rules),
-        [
-            *store_service.services(house.pool, house.bus.post, rules, house.settings.store.storms),
-            Service("report mails", mail_reports),
-        ],
+        store_service.services(house.pool, house.bus.post, rules),
     )
 
 
@@ -294,7 +273,9 @@ def _text_budget(house: House) -> TextBudget | None:
 
 def _web(house: House) -> Service:
     async def run(stop: asyncio.Event) -> None:
-        await serve(house, stop)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(serve(house, stop), name="web pages")
+            tasks.create_task(watch_models(house.router, stop), name="web models")
 
     return Service("web", run)
 
