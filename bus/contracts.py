@@ -83,6 +83,8 @@ class Follows(Part):
     """It is no report: all it says is in which language its sender wants our answers."""
     came_with: UUID | None = None
     """The message whose photos and files these are, fetched after it; by its id."""
+    same_as: UUID | None = None
+    """An open case that its sender, or the call taker, was shown and called the same problem."""
     fresh: str | None = None
     """What is new in a reply; the `text` beside it holds everything."""
     mentions: str | None = None
@@ -92,6 +94,12 @@ class Follows(Part):
     False: our mail server did not find that the sender's domain stands behind it, so whoever it
     says it is from may not have written it. It still tells us something.
     """
+    case: UUID | None = None
+    """The case that an app speaks of which has a key with us."""
+    vouched: bool = False
+    """Whether that app reported `case`: then it may speak for its reporter."""
+    reopens: bool = True
+    """False: it takes no closed case up again."""
 
 
 class ContactMark(Part):
@@ -249,19 +257,6 @@ class Referral(Part):
     """False: it may concern them."""
 
 
-class TypeGuess(Part):
-    """What a classifier read out of a text, whether it was heeded or not."""
-
-    problem_type: str
-    confidence: float
-    """The calibrated probability, 0 to 1; the resident's own choice has weighed in."""
-    words: tuple[str, ...] = ()
-    """Which words decided, strongest first."""
-    sure: bool = False
-    """Whether that was enough for the city; else a person decides."""
-    model: str = ""
-
-
 class ComplaintRouted(Fact):
     """Where a complaint belongs. No department and no district are real answers: triage."""
 
@@ -300,10 +295,6 @@ class ComplaintRouted(Fact):
     """Why, in plain words, in the order in which it was decided."""
     model: str = ""
     """The classifier's version."""
-    guess: TypeGuess | None = None
-    """What the classifier said, also where somebody's choice or nobody's stands."""
-    shadow: TypeGuess | None = None
-    """What a newer model, which is being tried, would have said; nobody heeds it."""
     teams: tuple[Team, ...] = ()
     """
     In order of preference: the store gives it to the first in which somebody is there, and in it
@@ -371,6 +362,22 @@ class CaseAssigned(CaseFact):
     """Who moved it; None when the router did."""
 
 
+class Follower(Part):
+    """Somebody who hears of a case besides its reporter: they told us of the same problem."""
+
+    id: UUID
+    """Their own case, which was joined to this one; else the message that joined it."""
+    case_id: UUID
+    """The case on whose page it is kept what we write to them."""
+    reference: str
+    """Of what they told us; it leads to the page of the case."""
+    contact: Contact
+    language: str = "en"
+    channel: str = "web"
+    stop: str = ""
+    """What stands in the link by which they want to hear no more; empty: there is none."""
+
+
 class CaseNoted(CaseFact):
     tag = "case.noted.v1"
     subject = "case.noted"
@@ -379,6 +386,10 @@ class CaseNoted(CaseFact):
     public: bool
     author: str
     """The author's name as staff know it; never shown to the public."""
+    followers: tuple[Follower, ...] = ()
+    """Of a public note; no person twice, and never the reporter."""
+    rest: bool = False
+    """True: told before with the first followers; it is only told for these further ones."""
 
 
 class CaseFollowed(CaseFact):
@@ -396,6 +407,8 @@ class CaseFollowed(CaseFact):
     it came from there.
     """
     attachments: tuple[FileRef, ...] = ()
+    same: bool = False
+    """Somebody else told us of the same problem, and was shown this case."""
 
 
 class CaseAmended(CaseFact):
@@ -479,6 +492,10 @@ class CaseClosed(CaseFact):
     words: str
     """What the city says to the resident."""
     closed_by: str
+    followers: tuple[Follower, ...] = ()
+    """No person twice, and never the reporter."""
+    rest: bool = False
+    """True: told before with the first followers; it is only told for these further ones."""
 
 
 class CaseReopened(CaseFact):
@@ -488,6 +505,101 @@ class CaseReopened(CaseFact):
     reason: str
     reopened_by: str
     """Empty: the resident, who wrote again."""
+
+
+class FollowerJoined(CaseFact):
+    """Somebody told us of the same problem, was shown this case, and follows it now."""
+
+    tag = "case.follower_joined.v1"
+    subject = "case.follower_joined"
+
+    follower: Follower
+
+
+class CaseMerged(CaseFact):
+    """`case` was joined to another one that is about the same problem, and is closed by that."""
+
+    tag = "case.merged.v1"
+    subject = "case.merged"
+
+    into_id: UUID
+    into_reference: str
+    merged_by: str
+
+
+class CaseUnmerged(CaseFact):
+    """`case` was taken out of the one that it had been joined to, and is what it was before."""
+
+    tag = "case.unmerged.v1"
+    subject = "case.unmerged"
+
+    out_of_id: UUID
+    out_of_reference: str
+    unmerged_by: str
+
+
+# ── what happened to an incident ────────────────────────────────────────────────────────────────
+
+
+class IncidentSummary(Part):
+    """Many reports of one kind in one area within a short time."""
+
+    incident_id: UUID
+    case_id: UUID
+    reference: str
+    """Of its first report, on whose page it is kept what we write to staff."""
+    problem_type: str
+    reports: int
+    first_at: AwareDatetime
+    last_at: AwareDatetime
+    lat: float
+    lon: float
+    """The middle of its reports."""
+    reach: float
+    """Metres from the middle to the farthest place that belongs to it."""
+    department: str | None = None
+    assignee: Person | None = None
+
+
+class IncidentFact(Fact):
+    incident: IncidentSummary
+
+
+class IncidentAssigned(IncidentFact):
+    """The incident, with all its reports, lies on somebody's desk."""
+
+    tag = "incident.assigned.v1"
+    subject = "incident.assigned"
+
+    assigned_by: str | None = None
+    """Who moved it; None when Buckstop did."""
+
+
+class IncidentNoted(IncidentFact):
+    """One word of the city for all who reported it; told in parts when they are many."""
+
+    tag = "incident.noted.v1"
+    subject = "incident.noted"
+
+    text: str
+    followers: tuple[Follower, ...]
+    """No person twice, in all parts together."""
+
+
+class IncidentClosed(IncidentFact):
+    """It is over, and the reports that were still open are closed; told in parts."""
+
+    tag = "incident.closed.v1"
+    subject = "incident.closed"
+
+    outcome: str
+    """As in `CaseClosed`."""
+    words: str
+    closed_by: str
+    followers: tuple[Follower, ...] = ()
+    """No person twice, in all parts together."""
+    rest: bool = False
+    """True: told before with the first followers; it is only told for these further ones."""
 
 
 # ── what we send ────────────────────────────────────────────────────────────────────────────────
@@ -578,6 +690,35 @@ class NoticeWithheld(Fact):
     """The notice, where it was written and queued before it was held back."""
 
 
+# ── what is counted ─────────────────────────────────────────────────────────────────────────────
+
+
+class ReportFigure(Part):
+    """One line of a report, in the language of its readers."""
+
+    name: str
+    value: str
+
+
+class ReportMade(Fact):
+    """A report was made that somebody wants by email; it names nobody but who gets it."""
+
+    tag = "report.made.v1"
+    subject = "report.made"
+
+    report: str
+    """Which: `service-requests`, …"""
+    title: str
+    language: str = "en"
+    recipients: tuple[str, ...]
+    """Email addresses, from the city's settings."""
+    figures: tuple[ReportFigure, ...] = ()
+    """The most important ones, for whoever opens no attachment."""
+    path: str = ""
+    """Where in our pages it stands, for whoever may sign in; begins with a slash."""
+    attachments: tuple[FileRef, ...] = ()
+
+
 # ── what could not be handled ───────────────────────────────────────────────────────────────────
 
 
@@ -619,12 +760,19 @@ CONTRACTS: tuple[type[Fact], ...] = (
     ChoiceAsked,
     CaseClosed,
     CaseReopened,
+    FollowerJoined,
+    CaseMerged,
+    CaseUnmerged,
+    IncidentAssigned,
+    IncidentNoted,
+    IncidentClosed,
     NoticeQueued,
     NoticeSent,
     NoticeDelivered,
     NoticeUnknown,
     NoticeFailed,
     NoticeWithheld,
+    ReportMade,
     DeadLetter,
 )
 """The table of contracts: what can travel on the bus."""

@@ -33,12 +33,17 @@ from gateway.compose import SERVICES, city_folder, surroundings
 from gateway.demo.stage import set_up as set_stage
 from gateway.engines import EngineTrouble
 from gateway.explain import in_json, in_sentences, route_heard
+from gateway.history.column_map import BadMap, load_map
+from gateway.history.reader import NotReadable
+from gateway.history.take_in import import_past
+from gateway.history.told import as_json, as_text
 from gateway.house import House
 from gateway.intake import Taken as TakenMails
 from gateway.intake import take_folder
-from gateway.model_commands import evaluate, model, train
+from gateway.key_commands import key
 from gateway.operator.bus_commands import bus
 from gateway.operator.dead_commands import dead
+from gateway.reports.commands import report
 from gateway.rules_commands import rules
 from gateway.run import companions, engines_of, reach, running
 from gateway.run import run as run_
@@ -72,11 +77,9 @@ app.command(user)
 app.command(city)
 app.command(intake)
 app.command(rules)
-app.command(train)
-app.command(evaluate)
-app.command(model)
 app.command(dead)
 app.command(bus)
+app.command(report)
 
 # Reading maps takes libraries that nothing else needs: they are loaded when they are asked for.
 for _where, _name, _help in (
@@ -86,6 +89,7 @@ for _where, _name, _help in (
     ("cli_places", "places-of", "Say which place each text or address names."),
 ):
     city.command(f"gateway.{_where}:{_name.replace('-', '_')}", name=_name, help=_help)
+app.command(key)
 
 
 # ── running ─────────────────────────────────────────────────────────────────────────────────────
@@ -397,6 +401,38 @@ def audit(
     return _go(look())
 
 
+@app.command(name="import")
+def import_(
+    file: Annotated[Path, Parameter(help="CSV, gzipped or not")],
+    *,
+    map: Annotated[str, Parameter(help="kansas-city, or a file of your own (docs/history.md)")],
+    dry_run: Annotated[
+        bool, Parameter(help="Write nothing; say what would become of it", negative=())
+    ] = False,
+    format: Format = "text",
+    where: Where = HERE,
+) -> int:
+    """
+    Take in a city's past requests from another system, running or not. They send no notices.
+
+    The same file again brings nothing new; a newer one brings what has changed. Prints what did
+    not fit, in words, with the numbers of some rows. Exit 1 when a row became no case.
+    """
+    settings = where.settings()
+    how = load_map(map)
+
+    async def work() -> int:
+        with _progress("read", None) as step:
+            imported = await import_past(settings, file, how, dry=dry_run, read_so_far=step)
+        if format == "json":
+            _line(as_json(file, how, imported, dry=dry_run))
+        else:
+            out.print(as_text(file, how, imported, dry=dry_run), markup=False)
+        return 1 if imported.reading.left_out else 0
+
+    return _go(work())
+
+
 # ── looking after it ────────────────────────────────────────────────────────────────────────────
 
 
@@ -457,8 +493,15 @@ def check_city(
         f"{loaded.name}, {loaded.state}: {len(loaded.problem_types)} problem types, "
         f"{len(loaded.departments)} departments, {len(loaded.people)} people, "
         f"{len(loaded.districts)} districts, {len(loaded.examples)} examples, "
-        f"{len(loaded.rules.rule)} rules. All well."
+        f"{len(loaded.rules.rule)} rules, {len(loaded.places)} places, "
+        f"{loaded.gazetteer.address_count:,} addresses. All well."
     )
+    agencies = loaded.referrals.agencies.values()
+    if unknown := [agency.name for agency in agencies if not agency.phone]:
+        out.print(
+            f"No phone number is known yet of {len(unknown)} agencies: {', '.join(unknown)}.",
+            markup=False,
+        )
     return 0
 
 
@@ -534,6 +577,12 @@ def main(words: Sequence[str] | None = None) -> None:
         )
     except BadLayer as error:
         code = _trouble(str(error), code=1)
+    except BadMap as error:
+        code = _trouble(
+            "The column map cannot be used:\n" + "\n".join(f"  {one}" for one in error.faults), 1
+        )
+    except NotReadable as error:
+        code = _trouble(str(error), 1)
     except BadTemplate as error:
         code = _trouble(f"The templates of mails cannot be used: {error}")
     except (EngineTrouble, MigrationFailed) as error:

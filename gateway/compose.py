@@ -30,13 +30,15 @@ from gateway.demo.stage import Stage
 from gateway.engines import Engines
 from gateway.house import House
 from gateway.http import serve
+from gateway.open311.desk import Open311Desk
+from gateway.reports.mailing import keep_mailing
 from gateway.settings import Settings, secret_of, texting_of
 from notifier import service as notifier_service
 from notifier.service import open_sender, open_text_sender
 from router import service as router_service
 from router.geocode import open_geocoder
 from router.rules import City, load_city
-from router.service import Router, open_router, watch_models
+from router.service import Router, open_router
 from store import absences, accounts
 from store import ledger as ledger_
 from store import service as store_service
@@ -88,7 +90,8 @@ async def open_house(
             )
         )
         texts = await open_things.enter_async_context(open_text_sender(texting_of(settings)))
-        around = surroundings(settings, bus=bus, pool=pool, files=files, city=city)
+        desk = Open311Desk(city, settings, pool) if settings.channels.open311.enabled else None
+        around = surroundings(settings, bus=bus, pool=pool, files=files, city=city, open311=desk)
         yield House(
             settings=settings,
             city=city,
@@ -101,14 +104,24 @@ async def open_house(
             sender=sender,
             texts=texts,
             channels=open_channels(around, settings.channels),
+            open311=desk,
             stage=stage,
         )
 
 
 def surroundings(
-    settings: Settings, *, bus: Bus, pool: asyncpg.Pool, files: Files, city: City | None = None
+    settings: Settings,
+    *,
+    bus: Bus,
+    pool: asyncpg.Pool,
+    files: Files,
+    city: City | None = None,
+    open311: Open311Desk | None = None,
 ) -> Surroundings:
-    """What channels stand on; with a `city`, they hear its words of danger."""
+    """
+    What channels stand on; with a `city`, they hear its words of danger; without `open311`, apps
+    are not heard.
+    """
     secret = secret_of(settings)
     intake = Intake(secret=secret, files=files, tell=bus.tell, sounds_urgent=_urgent(city))
     return Surroundings(
@@ -121,6 +134,7 @@ def surroundings(
         public_url=settings.base_url,
         data=settings.data,
         mailboxes=MailboxMemory(pool),
+        open311=open311,
     )
 
 
@@ -228,20 +242,27 @@ def _router(house: House) -> Service:
         asks = house.settings.router.geocoder
         async with open_geocoder(asks, house.city.boundary, house.settings.data) as geocoder:
             find = geocoder.find if geocoder else None
-            heard = router_service.listeners(house.router, house.bus.tell, find)
-            models = Service("models", lambda stop: watch_models(house.router, stop))
-            await _listening("router", house, heard, [models]).run(stop)
+            hears = router_service.listeners(house.router, house.bus.tell, find)
+            await _listening("router", house, hears).run(stop)
 
-    return Service("router", run)
+    heard = router_service.listeners(house.router, house.bus.tell)
+    return Service("router", run, tuple(one.durable for one in heard))
 
 
 def _store(house: House) -> Service:
     rules = house.settings.store.follow
+
+    async def mail_reports(stop: asyncio.Event) -> None:
+        await keep_mailing(house.pool, house.files, house.city, house.settings.reports, stop)
+
     return _listening(
         "store",
         house,
         store_service.listeners(house.pool, rules),
-        store_service.services(house.pool, house.bus.post, rules),
+        [
+            *store_service.services(house.pool, house.bus.post, rules, house.settings.store.storms),
+            Service("report mails", mail_reports),
+        ],
     )
 
 
@@ -273,9 +294,7 @@ def _text_budget(house: House) -> TextBudget | None:
 
 def _web(house: House) -> Service:
     async def run(stop: asyncio.Event) -> None:
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(serve(house, stop), name="web pages")
-            tasks.create_task(watch_models(house.router, stop), name="web models")
+        await serve(house, stop)
 
     return Service("web", run)
 

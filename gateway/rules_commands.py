@@ -14,7 +14,6 @@ from gateway.compose import city_folder
 from gateway.days import begin_of
 from gateway.rules_trial import Trial, Work, try_rules
 from gateway.run import reach, running
-from router.models import written_version
 from router.rules import City, city_with_rules, load_city
 from router.service import Router, open_router
 from store.pool import open_pool
@@ -47,7 +46,7 @@ def try_(
     async def work() -> int:
         now_router = await asyncio.to_thread(open_router, current, models)
         draft_router = (
-            Router(drafted, now_router.models)
+            Router(drafted, now_router.model)
             if _learns_alike(current, drafted)
             else await asyncio.to_thread(open_router, drafted, models)
         )
@@ -108,7 +107,11 @@ def _drafted(current: City, draft: Path) -> City:
 
 
 def _learns_alike(one: City, other: City) -> bool:
-    return written_version(one) == written_version(other)
+    return (one.examples, one.problem_types, one.classifier) == (
+        other.examples,
+        other.problem_types,
+        other.classifier,
+    )
 
 
 # ── telling ─────────────────────────────────────────────────────────────────────────────────────

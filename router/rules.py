@@ -7,21 +7,21 @@ a bad rule stops the start, not a complaint.
 """
 
 import hashlib
+import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import shapely
-from pydantic import BeforeValidator, Field, ValidationError
+from pydantic import Field, ValidationError
 from shapely.geometry.base import BaseGeometry
 
 from router.districts import in_order
 from router.emergency import EmergencyWords
 from router.emergency import faults as bad_phrases
-from router.examples import Example, check_examples, read_examples, read_patterns
 from router.folder import (
     Given,
     Latitude,
@@ -29,10 +29,10 @@ from router.folder import (
     Longitude,
     Maybe,
     MaybeDay,
+    MaybeMetres,
     Part,
     Words,
     YesNo,
-    or_none,
 )
 from router.folder import made as _made
 from router.folder import read_features as _features
@@ -41,9 +41,18 @@ from router.folder import read_text as _text
 from router.folder import sentences as _sentences
 from router.folder import spoken as _spoken
 from router.gazetteer import Gazetteer
-from router.patterns import Patterns
-from router.place_files import Place, check_places, read_gazetteer, read_places
-from router.referrals import Referrals, read_referrals
+from router.place_files import (
+    ADDRESSES,
+    PLACES,
+    Place,
+    check_places,
+    read_gazetteer,
+    read_places,
+)
+from router.public_record import FILE as PUBLIC_FILE
+from router.public_record import PublicRecord, read_public_record
+from router.referrals import REFERRALS, Referrals, read_referrals
+from router.reporting import TypeInReports, read_reporting
 from router.routing import FILE, Known, RoutingRules, faults_of, read_rules
 
 CITIES = Path(__file__).parent / "cities"
@@ -74,10 +83,14 @@ class ProblemType(Part):
     """Whether residents may choose it and the router may guess it; no means staff only."""
     label: Words
     hint: Words
-    share: Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(or_none)] = None
-    """Of a thousand complaints so many are of this type, roughly, before the city's own history
-    tells; None: as many as of others."""
     origin: str = ""
+    reach: MaybeMetres = None
+    """
+    Metres between two reports that are usually about one problem; None: what the settings say;
+    0: two of these are never one problem.
+    """
+    shared: YesNo = True
+    """Whether a resident who reports the same near it is shown that somebody did already."""
 
 
 class Department(Part):
@@ -170,8 +183,11 @@ class MapView(Part):
 class ClassifierRules(Part):
     precision: float = Field(default=0.8, gt=0, lt=1)
     """How many of the complaints that are sorted by themselves have to be right."""
-    residents_right: float = Field(default=0.9, gt=0, lt=1)
-    """How many of the types that residents choose themselves are right; with that they weigh in."""
+
+
+class Example(NamedTuple):
+    problem_type: str
+    text: str
 
 
 class About(Part):
@@ -212,12 +228,15 @@ class City(About):
     referrals: Referrals = Field(default_factory=Referrals)
     """Who handles what is not the city's."""
     examples: tuple[Example, ...] = ()
-    patterns: Patterns = Patterns()
     areas: tuple[Area, ...] = ()
     dangers: Dangers = Dangers()
     rules: RoutingRules = RoutingRules()
     version: str = ""
     """Of everything that decides who must act; another one may decide otherwise."""
+    public: PublicRecord = PublicRecord()
+    """What everybody may know of a case, and how other programs see the problem types."""
+    reporting: tuple[TypeInReports, ...] = ()
+    """What reports know of problem types besides."""
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> "City":
         """A copy with other values; what was worked out from the old ones is worked out anew."""
@@ -259,22 +278,6 @@ class City(About):
     @cached_property
     def department_of_person(self) -> Mapping[str, str | None]:
         return {person.id: person.department for person in self.people}
-
-    @cached_property
-    def teaching(self) -> tuple[Example, ...]:
-        """The written examples, and what each type is called and said to be."""
-        labels = (
-            Example(kind.name, words[language], language)
-            for kind in self.offered
-            for words in (kind.label, kind.hint)
-            for language in self.languages
-        )
-        return (*self.examples, *labels)
-
-    @cached_property
-    def shares(self) -> Mapping[str, float]:
-        """How often complaints of a type come, where the folder says it."""
-        return {kind.name: kind.share for kind in self.offered if kind.share is not None}
 
     @cached_property
     def points(self) -> Mapping[str, tuple[float, float]]:
@@ -342,19 +345,25 @@ def load_city(path: Path) -> City:
     gazetteer = read_gazetteer(
         path, places, referrals.towns, about.name if about else "", boundary, faults
     )
-    examples = read_examples(path, faults)
-    patterns = read_patterns(path, faults)
+    examples = _examples(path, faults)
     areas = _areas(path, faults)
     dangers = _dangers(path, languages, faults)
     rules_text = _text(path, FILE, faults) if (path / FILE).exists() else None
     rules = read_rules(rules_text or "", faults)
+    public = read_public_record(
+        _text(path, PUBLIC_FILE, faults) if (path / PUBLIC_FILE).exists() else None,
+        [kind.name for _, kind in problem_types],
+        languages,
+        faults,
+    )
+    reporting = read_reporting(path, {kind.name for _, kind in problem_types}, faults)
 
     _check_departments(departments, people, faults)
     _check_types(problem_types, departments, faults)
     _check_people(people, departments, districts, faults)
     _check_map(boundary, districts, faults)
     check_places(places, boundary, faults)
-    check_examples(examples, patterns, [kind for _, kind in problem_types], faults)
+    _check_examples(examples, problem_types, faults)
     known = _known(
         [department for _, department in departments],
         [kind for _, kind in problem_types],
@@ -380,11 +389,12 @@ def load_city(path: Path) -> City:
         gazetteer=gazetteer,
         referrals=referrals,
         examples=tuple(example for _, example in examples),
-        patterns=patterns,
         areas=tuple(areas),
         dangers=dangers,
         rules=rules,
         version=_version(path),
+        public=public,
+        reporting=reporting,
     )
 
 
@@ -438,7 +448,11 @@ _DECIDES = (
     "departments.csv",
     "people.csv",
     "districts.geojson",
+    "boundary.geojson",
     "areas.geojson",
+    PLACES,
+    ADDRESSES,
+    REFERRALS,
     FILE,
 )
 
@@ -557,8 +571,9 @@ def _problem_types(
             "name": row["problem_type"],
             "department": row["department"],
             "offered": row["offered"],
-            "share": row.get("share", ""),
             "origin": row.get("origin", ""),
+            "reach": row.get("reach", ""),
+            "shared": row.get("shared", "").strip() or "yes",
             "label": _spoken(row, "label", languages, where, faults),
             "hint": _spoken(row, "hint", languages, where, faults),
         }
@@ -614,6 +629,27 @@ def _areas(folder: Path, faults: list[str]) -> list[Area]:
             faults.append(f'{file}, feature {number}: "{name}" stands there twice.')
         else:
             read.append(Area(name=name, area=area))
+    return read
+
+
+def _examples(folder: Path, faults: list[str]) -> list[tuple[int, Example]]:
+    text = _text(folder, "examples.jsonl", faults)
+    read = []
+    for line, row in enumerate((text or "").splitlines(), start=1):
+        if not row.strip():
+            continue
+        try:
+            value = json.loads(row)
+            example = Example(value["problem_type"], value["text"])
+        except (ValueError, KeyError, TypeError):
+            faults.append(
+                f"examples.jsonl, line {line}: is no JSON object with problem_type and text."
+            )
+            continue
+        if not isinstance(example.text, str) or not example.text.strip():
+            faults.append(f"examples.jsonl, line {line}: text is empty.")
+        else:
+            read.append((line, example))
     return read
 
 
@@ -716,6 +752,32 @@ def _check_map(
     for district in districts:
         if district.area.difference(boundary).area > _SLIVER * district.area.area:
             faults.append(f'districts.geojson: "{district.name}" reaches outside boundary.geojson.')
+
+
+def _check_examples(
+    examples: Sequence[tuple[int, Example]],
+    problem_types: Sequence[tuple[int, ProblemType]],
+    faults: list[str],
+) -> None:
+    types = {kind.name: kind for _, kind in problem_types}
+    shown = dict.fromkeys((name for name, kind in types.items() if kind.offered), 0)
+    for line, example in examples:
+        kind = types.get(example.problem_type)
+        if kind is None:
+            faults.append(
+                f'examples.jsonl, line {line}: "{example.problem_type}" is not in '
+                "problem-types.csv."
+            )
+        elif not kind.offered:
+            faults.append(
+                f'examples.jsonl, line {line}: "{kind.name}" is for staff only and never guessed, '
+                "so it takes no examples."
+            )
+        else:
+            shown[kind.name] += 1
+    for name, count in shown.items():
+        if count < 5:
+            faults.append(f'examples.jsonl: "{name}" has {count} examples; it needs at least 5.')
 
 
 def _check_unique(file: str, names: Iterable[tuple[int, str]], faults: list[str]) -> None:

@@ -27,7 +27,7 @@ from bus.identity import fact_id, mint_reference
 from store import cases, outbox
 from store.contacts import may_answer, reachable
 from store.desks import seat
-from store.guesses import keep_guesses
+from store.incident_changes import take_in
 from store.model import Status
 from store.places import keep_places
 from store.records import NewEvent, add_events, add_files, files_from
@@ -399,7 +399,6 @@ async def place_complaints(conn: asyncpg.Connection, told: Sequence[ComplaintRou
                 turn[routed.complaint_id] = routed
         await _place_each(conn, turn)
         await keep_places(conn, list(turn.values()), datetime.now(UTC))
-        await keep_guesses(conn, list(turn.values()))
         fresh = later
 
 
@@ -441,6 +440,7 @@ async def _place_each(conn: asyncpg.Connection, told: dict[UUID, ComplaintRouted
     if rows:
         await conn.execute(PLACE, *(list(column) for column in zip(*rows, strict=True)))
         await add_events(conn, events)
+        facts = await take_in(conn, facts)
         await outbox.append(conn, facts)
         log.info("complaints placed", count=len(rows), assigned=len(facts))
 
@@ -466,10 +466,11 @@ def _status(routed: ComplaintRouted) -> Status:
 
 # Ignored; or it waits for its sender's answer; or it joined a case that is routed itself.
 WITHOUT_CASE = """
-    SELECT id, case_id
-    FROM complaints
-    WHERE id = ANY ($1::uuid[])
-      AND (state IN ('ignored', 'received') OR case_id <> id)
+    SELECT l.id, coalesce(c.merged_into, l.case_id) AS case_id
+    FROM complaints l
+    LEFT JOIN cases c ON c.id = l.case_id
+    WHERE l.id = ANY ($1::uuid[])
+      AND (l.state IN ('ignored', 'received') OR l.case_id <> l.id)
 """
 
 RAISE_ALARM = """

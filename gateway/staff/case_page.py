@@ -22,6 +22,7 @@ from gateway.staff.forms import (
     CloseForm,
     EmergencyForm,
     Form,
+    MergeForm,
     NoteForm,
     Problems,
     ReopenForm,
@@ -30,11 +31,12 @@ from gateway.staff.forms import (
 )
 from gateway.staff.pages import ACCOUNT, page
 from gateway.staff.roles import Act
+from gateway.staff.same import possible_with, same_of
 from gateway.staff.words import type_options
-from store import absences, accounts, cases, deliveries, guesses, ledger, places
+from store import absences, accounts, cases, changes, deliveries, ledger, merging, places
 from store.accounts import Account
 from store.cases import Case, Event
-from store.model import NotAllowed, actions
+from store.model import NotAllowed
 
 log = structlog.stdlib.get_logger()
 
@@ -75,7 +77,7 @@ async def back(request: web.Request) -> web.StreamResponse:
 @requires(Act.WORK)
 async def start(request: web.Request) -> web.StreamResponse:
     async def do(conn: Any, case: Case, _form: Form) -> None:
-        await cases.start(conn, case.id, by=request[ACCOUNT].login)
+        await changes.start(conn, case.id, by=request[ACCOUNT].login)
 
     return await _act(request, "start", Form, do)
 
@@ -95,7 +97,7 @@ async def assign(request: web.Request) -> web.StreamResponse:
                 return {"assignee": sentence % {"name": person.name, "department": works_for}}
         if form.department and form.department not in _departments(request):
             return {"department": _("Choose a department from the list.")}
-        await cases.assign(
+        await changes.assign(
             conn,
             case.id,
             department=form.department or None,
@@ -113,7 +115,7 @@ async def set_type(request: web.Request) -> web.StreamResponse:
     async def do(conn: Any, case: Case, form: TypeForm) -> Problems | None:
         if form.problem_type not in request.config_dict[CITY].types_by_name:
             return {"problem_type": _("Choose a type from the list.")}
-        await cases.set_problem_type(
+        await changes.set_problem_type(
             conn, case.id, problem_type=form.problem_type, by=request[ACCOUNT].login
         )
         return None
@@ -124,7 +126,7 @@ async def set_type(request: web.Request) -> web.StreamResponse:
 @requires(Act.ASSIGN)
 async def set_emergency(request: web.Request) -> web.StreamResponse:
     async def do(conn: Any, case: Case, form: EmergencyForm) -> None:
-        await cases.set_emergency(
+        await changes.set_emergency(
             conn, case.id, emergency=form.emergency == "yes", by=request[ACCOUNT].login
         )
 
@@ -134,7 +136,7 @@ async def set_emergency(request: web.Request) -> web.StreamResponse:
 @requires(Act.NOTE)
 async def note(request: web.Request) -> web.StreamResponse:
     async def do(conn: Any, case: Case, form: NoteForm) -> None:
-        await cases.add_note(
+        await changes.add_note(
             conn,
             case.id,
             note_id=form.note_id,
@@ -149,7 +151,7 @@ async def note(request: web.Request) -> web.StreamResponse:
 @requires(Act.WORK)
 async def close(request: web.Request) -> web.StreamResponse:
     async def do(conn: Any, case: Case, form: CloseForm) -> None:
-        await cases.close(
+        await changes.close(
             conn, case.id, outcome=form.outcome, words=form.words, by=request[ACCOUNT].login
         )
 
@@ -159,9 +161,33 @@ async def close(request: web.Request) -> web.StreamResponse:
 @requires(Act.WORK)
 async def reopen(request: web.Request) -> web.StreamResponse:
     async def do(conn: Any, case: Case, form: ReopenForm) -> None:
-        await cases.reopen(conn, case.id, reason=form.reason, by=request[ACCOUNT].login)
+        await changes.reopen(conn, case.id, reason=form.reason, by=request[ACCOUNT].login)
 
     return await _act(request, "reopen", ReopenForm, do)
+
+
+@requires(Act.WORK)
+async def merge(request: web.Request) -> web.StreamResponse:
+    async def do(conn: Any, case: Case, form: MergeForm) -> Problems | None:
+        typed = form.reference or form.other
+        if not typed:
+            return {"reference": _("Choose a case, or enter the reference of another one.")}
+        other = await find_case(conn, typed)
+        if other is None:
+            return {"reference": _("There is no case with this reference. Check each letter.")}
+        joins, stays = (other, case) if form.stays == "this" else (case, other)
+        await merging.merge(conn, joins.id, into=stays.id, by=request[ACCOUNT].login)
+        return None
+
+    return await _act(request, "merge", MergeForm, do)
+
+
+@requires(Act.WORK)
+async def unmerge(request: web.Request) -> web.StreamResponse:
+    async def do(conn: Any, case: Case, _form: Form) -> None:
+        await merging.unmerge(conn, case.id, by=request[ACCOUNT].login)
+
+    return await _act(request, "unmerge", Form, do)
 
 
 @requires(Act.READ)
@@ -275,7 +301,7 @@ async def _show(
         people = await accounts.people(conn)
         away = await absences.away(conn, datetime.now(UTC))
         place = await places.of_case(conn, case.id)
-        guess = await guesses.of_case(conn, case.id)
+        same = await same_of(request, conn, case)
     by_department: dict[str, list[Account]] = {}
     for person in people:
         if person.department:
@@ -293,7 +319,8 @@ async def _show(
             "away": away,
             "departments": [(name, name) for name in _departments(request)],
             "types": type_options(city),
-            "possible": {action.value for action in actions(case.status)},
+            "possible": possible_with(case),
+            "same": same,
             "refused": refused,
             "errors": refused.errors if refused else {},
             "seen": len(history),
@@ -301,7 +328,6 @@ async def _show(
             "note_id": uuid4(),
             "map_url": _map_url(request, case),
             "place": place,
-            "guess": guess,
             "helper": request.config_dict[CITY_PAGE].helpers.get(place.referral.agency)
             if place.referral
             else None,
@@ -348,10 +374,22 @@ async def _case(request: web.Request, wanted: str | None = None) -> Case | None:
     """The case by its id or by its reference, as people write it."""
     text = request.match_info["case"] if wanted is None else wanted
     async with request.config_dict[POOL].acquire() as conn:
-        try:
-            return await cases.by_id(conn, UUID(text))
-        except ValueError:
-            return await cases.by_reference(conn, text)
+        return await find_case(conn, text)
+
+
+async def find_case(conn: Any, wanted: str) -> Case | None:
+    """
+    The case with this id or reference; of a message that joined a case, that one.
+    """
+    try:
+        case_id = UUID(wanted)
+    except ValueError:
+        return await cases.by_reference(conn, wanted)
+    found = await cases.by_id(conn, case_id)
+    if found is None:
+        entry = await ledger.entry(conn, case_id)
+        found = await cases.by_id(conn, entry.case_id) if entry and entry.case_id else None
+    return found
 
 
 async def _unknown(request: web.Request) -> web.Response:

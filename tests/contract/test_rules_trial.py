@@ -11,7 +11,7 @@ from gateway.rules_trial import NOBODY, Trial, try_rules
 from router.routing import Rule
 from router.rules import CITIES, load_city
 from router.service import Router, open_router
-from store import cases
+from store import changes
 from tests.support.facts import NOON, complaint
 from tests.support.store import file, put_staff, routed
 
@@ -22,14 +22,15 @@ HOLE = "Huge pothole, my tire blew"
 @pytest.fixture(scope="module")
 def current(tmp_path_factory: pytest.TempPathFactory) -> Router:
     city = load_city(CITIES / "independence")
-    return open_router(city, tmp_path_factory.mktemp("models"))
+    few = city.model_copy(update={"examples": city.examples[::5]})
+    return open_router(few, tmp_path_factory.mktemp("models"))
 
 
 def drafted(current: Router, *rules: dict[str, object]) -> Router:
     written = tuple(Rule.model_validate(rule) for rule in rules)
     city = current.city
     changed = city.rules.model_copy(update={"rule": written})
-    return Router(city.model_copy(update={"rules": changed}), current.models)
+    return Router(city.model_copy(update={"rules": changed}), current.model)
 
 
 def hole(number: int, **other: object) -> ComplaintReceived:
@@ -57,8 +58,10 @@ async def test_a_draft_says_who_gains_and_who_loses_and_changes_nothing(
     older = hole(9, occurred_at=NOON - timedelta(days=30))
     await file(pool, *told, older, *(routed(one) for one in told))
     async with pool.acquire() as conn:
-        await cases.close(conn, told[0].message_id, outcome="fixed", words="Done.", by="pat.moore")
-        await cases.set_problem_type(
+        await changes.close(
+            conn, told[0].message_id, outcome="fixed", words="Done.", by="pat.moore"
+        )
+        await changes.set_problem_type(
             conn, told[1].message_id, problem_type="Graffiti", by="pat.moore"
         )
         before = await conn.fetchrow(WRITTEN)

@@ -13,10 +13,12 @@ from bus.contracts import (
     CaseFollowed,
     CaseIncomplete,
     CaseLocated,
+    CaseMerged,
     CaseNoted,
     CaseOpened,
     CaseReopened,
     CaseSummary,
+    CaseUnmerged,
     ChoiceAsked,
     ComplaintReceived,
     ComplaintRouted,
@@ -25,7 +27,13 @@ from bus.contracts import (
     DeadLetter,
     Fact,
     FileRef,
+    Follower,
+    FollowerJoined,
     Follows,
+    IncidentAssigned,
+    IncidentClosed,
+    IncidentNoted,
+    IncidentSummary,
     MessageLeft,
     MessageSetAside,
     NoticeDelivered,
@@ -35,9 +43,10 @@ from bus.contracts import (
     NoticeUnknown,
     NoticeWithheld,
     Person,
+    ReportFigure,
+    ReportMade,
     RuleTried,
     Team,
-    TypeGuess,
 )
 from bus.identity import complaint_id, mint_reference
 
@@ -49,6 +58,30 @@ ORIGINAL = FileRef(sha256="b" * 64, media_type="application/json", name="web.jso
 REPORTER = Contact(name="Rosa Lara", email="rosa@resident.example", phone="+18165550142")
 ASSIGNEE = Person(
     id="pat.moore", name="Pat Moore", email="pat.moore@independence.example", phone="816-555-0111"
+)
+
+FOLLOWER = Follower(
+    id=UUID(int=41),
+    case_id=UUID(int=41),
+    reference="8HE-8V1-BD",
+    contact=Contact(name="Luis Ortiz", email="luis@resident.example", texts=True),
+    language="es",
+    channel="sms",
+    stop="Zm9sbG93IHRoZSBtb25leQ",
+)
+INCIDENT = IncidentSummary(
+    incident_id=UUID(int=42),
+    case_id=UUID(int=41),
+    reference="8HE-8V1-BD",
+    problem_type="Street Light Out",
+    reports=57,
+    first_at=NOON,
+    last_at=NOON,
+    lat=39.0757,
+    lon=-94.4416,
+    reach=1000,
+    department="IPL",
+    assignee=ASSIGNEE,
 )
 
 
@@ -120,14 +153,6 @@ def one_of_each() -> list[Fact]:
             assignee=ASSIGNEE,
             reasons=("District 2: the point lies in it",),
             model="independence-1",
-            guess=TypeGuess(
-                problem_type="Pothole/Street Maintenance",
-                confidence=0.83,
-                words=("pothole", "gas station"),
-                sure=True,
-                model="independence-1",
-            ),
-            shadow=TypeGuess(problem_type="Sinkhole", confidence=0.41, model="history-2"),
             teams=(Team(people=("pat.moore", "jo.linden"), why="works District 2"),),
             rule="Potholes by the school",
             trace=(
@@ -221,6 +246,43 @@ def one_of_each() -> list[Fact]:
             reason="It sank again.",
             reopened_by="dana.ruiz",
         ),
+        FollowerJoined(message_id=_id(30), occurred_at=NOON, case=case, follower=FOLLOWER),
+        CaseMerged(
+            message_id=_id(31),
+            occurred_at=NOON,
+            case=case,
+            into_id=_id(2),
+            into_reference="7KQ-2MX-94",
+            merged_by="Dana Ruiz",
+        ),
+        CaseUnmerged(
+            message_id=_id(32),
+            occurred_at=NOON,
+            case=case,
+            out_of_id=_id(2),
+            out_of_reference="7KQ-2MX-94",
+            unmerged_by="Dana Ruiz",
+        ),
+        IncidentAssigned(
+            message_id=_id(33), occurred_at=NOON, incident=INCIDENT, assigned_by="Dana Ruiz"
+        ),
+        IncidentNoted(
+            message_id=_id(34),
+            occurred_at=NOON,
+            incident=INCIDENT,
+            text="A crew is on its way.",
+            followers=(FOLLOWER,),
+        ),
+        IncidentClosed(
+            message_id=_id(35),
+            occurred_at=NOON,
+            incident=INCIDENT,
+            outcome="fixed",
+            words="The lights are on again.",
+            closed_by="Pat Moore",
+            followers=(FOLLOWER,),
+            rest=True,
+        ),
         NoticeQueued(
             message_id=_id(8),
             occurred_at=NOON,
@@ -248,6 +310,24 @@ def one_of_each() -> list[Fact]:
             case_id=case.case_id,
             notice="receipt",
             reason="the resident left no email address",
+        ),
+        ReportMade(
+            message_id=_id(60),
+            occurred_at=NOON,
+            report="service-requests",
+            title="Service Request Report 10/1/2026 - 10/31/2026",
+            language="en",
+            recipients=("council@independence.example",),
+            figures=(ReportFigure(name="New service requests", value="576"),),
+            path="/staff/reports/service-requests?from=2026-10-01&to=2026-10-31",
+            attachments=(
+                FileRef(
+                    sha256="d" * 64,
+                    media_type="application/pdf",
+                    name="service-requests-2026-10-01-2026-10-31.pdf",
+                    size=51200,
+                ),
+            ),
         ),
         DeadLetter(
             message_id=_id(13),
