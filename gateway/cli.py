@@ -41,9 +41,9 @@ from gateway.house import House
 from gateway.intake import Taken as TakenMails
 from gateway.intake import take_folder
 from gateway.key_commands import key
-from gateway.open_data.command import open_data
 from gateway.operator.bus_commands import bus
 from gateway.operator.dead_commands import dead
+from gateway.reports.commands import report
 from gateway.rules_commands import rules
 from gateway.run import companions, engines_of, reach, running
 from gateway.run import run as run_
@@ -79,6 +79,7 @@ app.command(intake)
 app.command(rules)
 app.command(dead)
 app.command(bus)
+app.command(report)
 
 # Reading maps takes libraries that nothing else needs: they are loaded when they are asked for.
 for _where, _name, _help in (
@@ -89,7 +90,6 @@ for _where, _name, _help in (
 ):
     city.command(f"gateway.{_where}:{_name.replace('-', '_')}", name=_name, help=_help)
 app.command(key)
-app.command(open_data)
 
 
 # ── running ─────────────────────────────────────────────────────────────────────────────────────
@@ -493,8 +493,15 @@ def check_city(
         f"{loaded.name}, {loaded.state}: {len(loaded.problem_types)} problem types, "
         f"{len(loaded.departments)} departments, {len(loaded.people)} people, "
         f"{len(loaded.districts)} districts, {len(loaded.examples)} examples, "
-        f"{len(loaded.rules.rule)} rules. All well."
+        f"{len(loaded.rules.rule)} rules, {len(loaded.places)} places, "
+        f"{loaded.gazetteer.address_count:,} addresses. All well."
     )
+    agencies = loaded.referrals.agencies.values()
+    if unknown := [agency.name for agency in agencies if not agency.phone]:
+        out.print(
+            f"No phone number is known yet of {len(unknown)} agencies: {', '.join(unknown)}.",
+            markup=False,
+        )
     return 0
 
 

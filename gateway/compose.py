@@ -31,6 +31,7 @@ from gateway.engines import Engines
 from gateway.house import House
 from gateway.http import serve
 from gateway.open311.desk import Open311Desk
+from gateway.reports.mailing import keep_mailing
 from gateway.settings import Settings, secret_of, texting_of
 from notifier import service as notifier_service
 from notifier.service import open_sender, open_text_sender
@@ -89,7 +90,7 @@ async def open_house(
             )
         )
         texts = await open_things.enter_async_context(open_text_sender(texting_of(settings)))
-        desk = Open311Desk(city, settings, pool)
+        desk = Open311Desk(city, settings, pool) if settings.channels.open311.enabled else None
         around = surroundings(settings, bus=bus, pool=pool, files=files, city=city, open311=desk)
         yield House(
             settings=settings,
@@ -241,19 +242,27 @@ def _router(house: House) -> Service:
         asks = house.settings.router.geocoder
         async with open_geocoder(asks, house.city.boundary, house.settings.data) as geocoder:
             find = geocoder.find if geocoder else None
-            heard = router_service.listeners(house.router, house.bus.tell, find)
-            await _listening("router", house, heard).run(stop)
+            hears = router_service.listeners(house.router, house.bus.tell, find)
+            await _listening("router", house, hears).run(stop)
 
-    return Service("router", run)
+    heard = router_service.listeners(house.router, house.bus.tell)
+    return Service("router", run, tuple(one.durable for one in heard))
 
 
 def _store(house: House) -> Service:
     rules = house.settings.store.follow
+
+    async def mail_reports(stop: asyncio.Event) -> None:
+        await keep_mailing(house.pool, house.files, house.city, house.settings.reports, stop)
+
     return _listening(
         "store",
         house,
         store_service.listeners(house.pool, rules),
-        store_service.services(house.pool, house.bus.post, rules),
+        [
+            *store_service.services(house.pool, house.bus.post, rules, house.settings.store.storms),
+            Service("report mails", mail_reports),
+        ],
     )
 
 

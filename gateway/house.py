@@ -35,8 +35,8 @@ class House:
     texts: Sender
     """What carries text messages."""
     channels: Mapping[str, Channel]
-    open311: Open311Desk
-    """What other programs may know of the city, and who of them may report."""
+    open311: Open311Desk | None = None
+    """None: the interface for other programs is turned off."""
     stage: Stage | None = None
     """The demo's own servers."""
 

@@ -12,9 +12,8 @@ from channels.web_form import WebForm
 from gateway import health, keys
 from gateway.demo.pages import DemoPages
 from gateway.house import House
+from gateway.likely import LikelyReports
 from gateway.open311 import routes as open311
-from gateway.open_data import pages as open_data
-from gateway.open_data.pages import OPEN_DATA
 from gateway.operator import routes as operator
 from gateway.pages import layout
 from gateway.pages.city_page import page_of
@@ -41,6 +40,7 @@ def application(house: House) -> web.Application:
     app[keys.TELL] = house.bus.tell
     app[keys.CITY] = house.city
     app[keys.ROUTER] = house.router
+    app[keys.LIKELY] = LikelyReports(house.pool, house.router, house.settings.store.duplicates)
     app[keys.INTAKE] = house.intake
     app[keys.SECOND_LOOK] = SecondLook(house.around)
     app[keys.SETTINGS] = house.settings
@@ -53,10 +53,8 @@ def application(house: House) -> web.Application:
     for channel in house.channels.values():
         app.add_routes(channel.routes)
     app.add_routes(resident.routes())
-    if house.settings.channels.open311.enabled:
+    if house.open311 is not None:
         open311.prepare(app, house.open311, house.settings, house.city)
-    if house.settings.open_data.enabled:
-        app[OPEN_DATA] = open_data.prepare(app, house.settings, house.pool, house.open311)
     if house.stage is not None:
         app.add_routes(DemoPages(house.stage).routes())
     staff.prepare(app)
@@ -92,16 +90,14 @@ def pings(house: House) -> dict[str, health.Ping]:
 
 async def serve(house: House, stop: asyncio.Event) -> None:
     """Answer requests until asked to stop; those under way are finished."""
-    app = application(house)
-    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_GRACE)
+    runner = web.AppRunner(
+        application(house), access_log=None, handle_signals=False, shutdown_timeout=_GRACE
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, house.settings.http.host, house.settings.http.port)
         await site.start()
         log.info("pages served", url=house.settings.base_url)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(stop.wait(), name="pages")
-            if OPEN_DATA in app:
-                tasks.create_task(app[OPEN_DATA].run(stop), name="open data")
+        await stop.wait()
     finally:
         await runner.cleanup()

@@ -18,7 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bus import connect
 from bus.files import Settings as FileSettings
 from channels.settings import ChannelSettings
-from gateway.open_data.settings import OpenDataSettings
+from gateway.reports.settings import ReportSettings
 from notifier.settings import NotifierSettings
 from notifier.sms_settings import SmsSettings
 from router.settings import RouterSettings
@@ -87,7 +87,7 @@ class Settings(BaseSettings):
     router: RouterSettings = RouterSettings()
     channels: ChannelSettings = ChannelSettings()
     notifier: NotifierSettings = NotifierSettings()
-    open_data: OpenDataSettings = OpenDataSettings()
+    reports: ReportSettings = ReportSettings()
 
     @classmethod
     def settings_customise_sources(

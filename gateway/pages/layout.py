@@ -22,7 +22,7 @@ from gateway.pages.errors import answer_errors, render_key
 from gateway.pages.static import StaticFiles
 
 GATEWAY = Path(__file__).resolve().parent.parent
-AUDIENCES = ("pages", "resident", "staff", "operator", "demo", "open311", "open_data")
+AUDIENCES = ("pages", "resident", "staff", "operator", "demo", "open311", "reports")
 
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:{tiles}; object-src 'none'; "
@@ -61,12 +61,12 @@ def prepare(
     env.globals["city"] = city
     env.globals["demo"] = demo
     env.globals["open311"] = False  # until its addresses are there
-    env.globals["open_data"] = False
     env.globals["static"] = static.url
     env.globals["languages"] = i18n.LANGUAGES
     env.globals["csrf_name"] = csrf.FIELD
     env.filters["in_language"] = lambda words: in_language(words, i18n.current_language())
     env.filters["day"] = lambda moment: i18n.date_words(moment, city.timezone)
+    env.filters["ago"] = i18n.ago_words
     env.filters["unbroken"] = _unbroken
     env.filters["phone"] = i18n.phone_words
     env.filters["moment"] = lambda moment: i18n.time_words(moment, city.timezone)

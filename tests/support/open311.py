@@ -33,7 +33,6 @@ from channels.web_form import WebForm
 from gateway import health, keys
 from gateway.open311 import routes as open311
 from gateway.open311.desk import Open311Desk
-from gateway.open_data import pages as open_data
 from gateway.pages import layout
 from gateway.pages.city_page import page_of
 from gateway.settings import HttpSettings, Settings
@@ -154,7 +153,7 @@ async def reachable(
     settings: Settings | None = None,
 ) -> AsyncIterator[Reach]:
     """A city with a database and streams of its own, and a store at work."""
-    settings = (settings or settings_with()).model_copy(update={"data": folder})
+    settings = settings or settings_with()
     name = f"t_{uuid4().hex}"
     admin = await asyncpg.connect(postgres_dsn)
     await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -187,7 +186,6 @@ async def reachable(
         layout.prepare(app, page_of(city))
         app.add_routes(open_channels(around, settings.channels)["open311"].routes)
         open311.prepare(app, desk, settings, city)
-        open_data.prepare(app, settings, pool, desk)
         web_form = WebForm(around.intake, problem_types=[kind.name for kind in city.offered])
         app.add_routes(web_form.channel().routes)
         app.add_routes(health.routes({"postgres": partial(pool.fetchval, "SELECT 1")}))
