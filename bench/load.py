@@ -11,6 +11,7 @@ import sys
 import time
 
 import aiohttp
+from yarl import URL
 
 from gateway.compose import CITIES
 from router.rules import load_city
@@ -51,7 +52,8 @@ async def main(url: str, count: int, connections: int, per_second: float, name: 
                 await response.read()
                 if response.status not in (200, 303):
                     failed += 1
-                place = response.headers.get("Location", "").rpartition("/")[2]
+                # The receipt's address may go on: `?urgent=1` for what sounds dangerous.
+                place = URL(response.headers.get("Location", "")).name
                 answers.append((place, sent, time.time() - sent))
 
         began = time.time()

@@ -97,17 +97,19 @@ def p99(values: list[float]) -> float:
 
 
 async def until_count(connection: asyncpg.Connection, query: str, wanted: int) -> float:
-    """The moment when the query's count reaches `wanted`."""
+    """The moment when the query's count reaches `wanted`, to a tenth of a second or two."""
     until = time.time() + 300
     while time.time() < until:
+        asked = time.time()
         if await connection.fetchval(query) >= wanted:
             return time.time()
-        await asyncio.sleep(0.05)
+        # To count thousands of rows is work: a twentieth of one core at the most.
+        await asyncio.sleep(max(0.1, 20 * (time.time() - asked)))
     raise SystemExit(f"only {await connection.fetchval(query)} of {wanted}: {query}")
 
 
-async def measure_floor(folder: Path, count: int, figures: Figures) -> float:
-    async with open_engines(folder / "floor", nats_url="", dsn="") as engines:
+async def measure_floor(folder: Path, count: int, figures: Figures, when: str) -> float:
+    async with open_engines(folder / f"floor-{when}", nats_url="", dsn="") as engines:
         port = free_port()
         with process(
             PYTHON, "-m", "bench.floor", str(port), engines.nats_url, engines.dsn,
@@ -120,10 +122,10 @@ async def measure_floor(folder: Path, count: int, figures: Figures) -> float:
             told = await load(url, count, 0, "floor")
             done = await until_count(connection, "SELECT count(*) FROM floor", count + 300)
             rate = count / (done - told["began"])
-            figures.add("floor: POST, fsynced publish, batch, row", rate, "a second", "", None)
+            figures.add(f"floor {when}: POST, fsynced publish, row", rate, "a second", "", None)
             calm = await load(url, 500, 50, "calm")
             figures.add(
-                "floor: POST answered at 50 a second, p99",
+                f"floor {when}: POST answered at 50 a second, p99",
                 p99([one[2] for one in calm["answers"]]), "ms", "", None,
             )  # fmt: skip
             await connection.close()
@@ -132,8 +134,8 @@ async def measure_floor(folder: Path, count: int, figures: Figures) -> float:
 
 class Watch:
     """
-    Sees when each case gets onto a desk, by asking every 5 ms for those of the last two seconds,
-    and now and then for all: who asks for all each time is most of the load.
+    Sees when each case gets onto a desk, by asking every 20 ms for those of the last second, and
+    now and then for all: who asks for more, or more often, is most of the load.
     """
 
     QUERY = """
@@ -162,13 +164,13 @@ class Watch:
 
     async def _look(self, since: object) -> None:
         for look in itertools.count():
-            span = timedelta(hours=1) if look % 200 == 0 else timedelta(seconds=2)
+            span = timedelta(hours=1) if look % 50 == 0 else timedelta(seconds=1)
             for row in await self._connection.fetch(self.QUERY, since, span):
                 self.seen.setdefault(row["reference"], time.time())
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
 
 
-async def measure_pipeline(folder: Path, options: Any, floor: float, figures: Figures) -> None:
+async def measure_pipeline(folder: Path, options: Any, figures: Figures) -> float:
     data = folder / "data"
     data.mkdir()
     port, mail_port = free_port(), free_port()
@@ -222,8 +224,6 @@ async def measure_pipeline(folder: Path, options: Any, floor: float, figures: Fi
         done = await until_count(connection, queued, before + 2 * options.count)
         rate = options.count / (done - told["began"])
         figures.add("whole pipeline, sustained", rate, "a second", "", None)
-        ratio = rate / floor
-        figures.add("whole pipeline against the floor", ratio, "of floor", ">= 0.25", ratio >= 0.25)
 
         # The mails of the storm and of a burst drain while intake goes on.
         await load(url, options.burst, 0, "burst")
@@ -244,6 +244,7 @@ async def measure_pipeline(folder: Path, options: Any, floor: float, figures: Fi
         figures.add("emails more than once", duplicates, "mails", "0", duplicates == 0)
         await connection.close()
         print("  " + await command(*buckstop, "audit", "--config", str(config)))
+    return rate
 
 
 async def both_mails(arrived: Path, references: Collection[str]) -> dict[str, list[float]]:
@@ -303,8 +304,12 @@ def main() -> int:
     figures = Figures()
 
     async def both() -> None:
-        floor = await measure_floor(folder, options.count, figures)
-        await measure_pipeline(folder, options, floor, figures)
+        # A machine that is shared grows slower and faster: the floor is measured on both sides.
+        before = await measure_floor(folder, options.count, figures, "before")
+        rate = await measure_pipeline(folder, options, figures)
+        after = await measure_floor(folder, options.count, figures, "after")
+        ratio = rate / ((before + after) / 2)
+        figures.add("whole pipeline against the floor", ratio, "of floor", ">= 0.25", ratio >= 0.25)
 
     try:
         asyncio.run(both())

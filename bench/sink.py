@@ -10,7 +10,8 @@ import sys
 import time
 from pathlib import Path
 
-_REFERENCE = re.compile(rb"\[([0-9A-Z]{3}-[0-9A-Z]{3}-[0-9A-Z]{2})\]")
+# A subject with letters beyond ASCII has its brackets written out (RFC 2047).
+_REFERENCE = re.compile(rb"(?:\[|=5B)([0-9A-Z]{3}-[0-9A-Z]{3}-[0-9A-Z]{2})(?:\]|=5D)")
 
 
 async def main(port: int, file: Path) -> None:

@@ -133,3 +133,4 @@ class Pull:
                 self.trouble = (msg.headers or {}).get("Description", status)
                 log.warning("pull ended", durable=self.durable, status=status)
                 await asyncio.sleep(0.5)
+            await self._keep_asking()

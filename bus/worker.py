@@ -26,7 +26,7 @@ from bus.topology import ensure_durable
 
 log = structlog.stdlib.get_logger()
 
-_LOOK_UP = 1.0  # seconds after which an idle loop looks whether it should stop
+_LOOK_UP = 2.5  # seconds after which an idle loop looks whether it is still owed something
 _LONGEST_DELAY = 900.0  # seconds between two tries
 _NOT_YET_DELAY = 1.0
 _LONGEST_WAIT = 5.0  # seconds between two looks whether what a handler stands on is back

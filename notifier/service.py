@@ -154,7 +154,7 @@ def listeners(
             ),
             handle=writer.hear,
             batch=128,
-            linger=0.05,
+            linger=0.12,
         ),
         Listener(
             durable="notifier_report_made",
@@ -169,7 +169,7 @@ def listeners(
             only="email",
             handle=carrier.carry,
             batch=128,
-            linger=0.05,
+            linger=0.12,
             tries=_TRIES,
             ack_wait=_ACK_WAIT,
             last_words=carrier.give_up,

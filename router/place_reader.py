@@ -19,7 +19,6 @@ from router.vocabulary import EMPTY, Vocabulary
 
 _HOME = re.compile(plain.HOME)
 _MOST_MENTIONS = 12
-_NUMBER = frozenset(("number", "numero", "house", "casa", "num", "nr"))
 _NUMBER = frozenset(("number", "numero", "house", "casa", "no", "num", "nr"))
 _BEFORE_A_NUMBER = frozenset(
     "us u s mo m i la the highway hwy hiway route rt rte interstate interestatal state st sr sh "

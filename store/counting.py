@@ -19,7 +19,7 @@ from store.pool import AWAY
 
 log = structlog.stdlib.get_logger()
 
-_EVERY = 10.0  # seconds
+_EVERY = 13.0  # seconds; seldom at one time with the look for storms, every ten
 _LONG = 3600.0  # seconds; counting a whole city for the first time takes a while
 _MANY = 10_000
 LOCK_NUMBER = 0x42_75_63_6C

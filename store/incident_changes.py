@@ -6,11 +6,13 @@ locks the incident first, and the cases in the order of their ids. What is told 
 to reports: who reported five times hears once.
 """
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
+import numpy
 import structlog
 
 from bus.contracts import (
@@ -27,7 +29,7 @@ from store.cases import locked as locked_case
 from store.changes import name_of, somebody
 from store.followers import each_once, everybody_of, in_parts
 from store.incidents import Incident, Report, State, by_id, locked, summary
-from store.likeness import metres_between
+from store.likeness import METRES_PER_DEGREE
 from store.model import Action, NotAllowed, Outcome, Status, check_change
 from store.records import NewEvent, add_events
 from store.text import clean
@@ -284,17 +286,12 @@ async def cover(conn: asyncpg.Connection, reports: Sequence[Report]) -> list[Rep
     where it takes in by itself.
     """
     known = await conn.fetch(COVERING, min(report.at for report in reports))
-    left: list[Report] = []
-    covered: dict[UUID, list[Report]] = {}
-    for report in reports:
-        row = next((row for row in known if _covers(row, report)), None)
-        if row is None:
-            left.append(report)
-        else:
-            covered.setdefault(row["id"], []).append(report)
+    if not known:
+        return list(reports)
+    # The first that covers a report has it; some milliseconds for thousands of reports.
+    left, covered = await asyncio.to_thread(_shared_out, reports, known)
     now = datetime.now(UTC)
-    for row in known:
-        some = covered.get(row["id"], [])
+    for row, some in zip(known, covered, strict=True):
         if some and row["state"] == State.OPEN and row["takes_in"]:
             await _attach(conn, row["id"], [one.case_id for one in some], None, now)
         elif some:
@@ -303,11 +300,29 @@ async def cover(conn: asyncpg.Connection, reports: Sequence[Report]) -> list[Rep
     return left
 
 
-def _covers(row: asyncpg.Record, report: Report) -> bool:
-    if report.problem_type != row["problem_type"] or report.at > row["last_at"] + row["lasts"]:
-        return False
-    away = metres_between(report.lat, report.lon, row["lat"], row["lon"])
-    return away is not None and away <= row["reach"]
+def _shared_out(
+    reports: Sequence[Report], known: Sequence[asyncpg.Record]
+) -> tuple[list[Report], list[list[Report]]]:
+    """Reports that nothing covers, and those that each of `known` covers."""
+    lat = numpy.array([one.lat for one in reports])
+    north = lat * METRES_PER_DEGREE
+    degree_east = METRES_PER_DEGREE * numpy.cos(numpy.radians(lat))
+    lon = numpy.array([one.lon for one in reports])
+    at = numpy.array([one.at.timestamp() for one in reports])
+    kind = numpy.array([one.problem_type for one in reports])
+    free = numpy.ones(len(reports), dtype=bool)
+    covered: list[list[Report]] = []
+    for row in known:
+        away = numpy.hypot(north - row["lat"] * METRES_PER_DEGREE, (lon - row["lon"]) * degree_east)
+        theirs = (
+            free
+            & (kind == row["problem_type"])
+            & (at <= (row["last_at"] + row["lasts"]).timestamp())
+            & (away <= row["reach"])
+        )
+        free &= ~theirs
+        covered.append([reports[one] for one in numpy.flatnonzero(theirs).tolist()])
+    return [reports[one] for one in numpy.flatnonzero(free).tolist()], covered
 
 
 # ── what is done to all of them ─────────────────────────────────────────────────────────────────

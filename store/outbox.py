@@ -13,11 +13,12 @@ from bus.codec import encode, subject_of
 from bus.contracts import Fact
 from bus.errors import Refused, Unavailable
 from bus.publish import Letter, Post, stored_letter
-from store.pool import AWAY
+from store.pool import AWAY, unlock
 
 log = structlog.stdlib.get_logger()
 
 _BATCH = 256
+_LINGER = 0.06  # seconds in which facts find company: one fsync and one mark for all of them
 _SLOW_POLL = 5.0  # seconds; a notification that got lost costs no more than this
 _LONGEST_BACKOFF = 15.0
 _ACQUIRE_SECONDS = 5.0
@@ -136,14 +137,15 @@ async def _relay_on(
 
     await conn.add_listener("outbox", ring)
     conn.add_termination_listener(ring)
+    locked = False
     try:
-        locked = False
         while not stop.is_set():
             bell.clear()
             locked = locked or await conn.fetchval(TRY_LOCK, _RELAY_LOCK)
             if locked:
                 while not stop.is_set() and await _tell_some(conn, post):
                     pass
+                await _wait(stop, _LINGER)
             went_well()
             await _either(stop, bell, _SLOW_POLL)
     finally:
@@ -151,6 +153,8 @@ async def _relay_on(
         with suppress(*AWAY):
             conn.remove_termination_listener(ring)
             await conn.remove_listener("outbox", ring)
+        if locked:
+            await unlock(conn, _RELAY_LOCK)
 
 
 SET_ASIDE = """

@@ -72,11 +72,20 @@ async def open_pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
             "timezone": "UTC",
         },
         init=prepare,
+        reset=_nothing_left_behind,
     )
     try:
         yield pool
     finally:
         await close(pool)
+
+
+async def _nothing_left_behind(_conn: asyncpg.Connection) -> None:
+    """
+    asyncpg rolls back what was broken off. Else it would ask the server, after every loan, to
+    forget settings, cursors and locks as well: nobody here leaves any, and it is a way there and
+    back for each question.
+    """
 
 
 async def close(pool: asyncpg.Pool) -> None:
@@ -91,6 +100,19 @@ async def close(pool: asyncpg.Pool) -> None:
 async def prepare(conn: asyncpg.Connection) -> None:
     """Make a connection speak as the store expects: `jsonb` is Python values."""
     await conn.set_type_codec("jsonb", schema="pg_catalog", encoder=to_jsonb, decoder=json.loads)
+
+
+UNLOCK = "SELECT pg_advisory_unlock($1)"
+
+
+async def unlock(conn: asyncpg.Connection, number: int) -> None:
+    """Give an advisory lock back; with a connection that cannot do it any more, end that."""
+    try:
+        await conn.execute(UNLOCK, number)
+    except BaseException as error:
+        conn.terminate()
+        if not isinstance(error, Exception):
+            raise
 
 
 async def renew_after(pool: asyncpg.Pool, error: Exception) -> None:

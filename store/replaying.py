@@ -10,11 +10,11 @@ from bus.dead import raised
 from bus.errors import Refused, Unavailable
 from bus.publish import Post
 from store import grave_acts
-from store.pool import AWAY
+from store.pool import AWAY, unlock
 
 log = structlog.stdlib.get_logger()
 
-_LOOK_AGAIN = 1.0  # seconds
+_LOOK_AGAIN = 2.0  # seconds
 _AT_ONCE = 100
 _ACQUIRE_SECONDS = 5.0
 
@@ -39,7 +39,6 @@ async def keep_replaying(pool: asyncpg.Pool, post: Post, stop: asyncio.Event) ->
 
 
 TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
-UNLOCK = "SELECT pg_advisory_unlock($1)"
 
 
 async def tell_some(pool: asyncpg.Pool, post: Post) -> float:
@@ -65,8 +64,7 @@ async def tell_some(pool: asyncpg.Pool, post: Post) -> float:
             log.info("dead letters told again", count=len(some), per_second=pace)
             return len(some) / pace
         finally:
-            with suppress(*AWAY):
-                await conn.execute(UNLOCK, _LOCK)
+            await unlock(conn, _LOCK)
 
 
 async def _tell(conn: asyncpg.Connection, post: Post, one: grave_acts.Due) -> None:

@@ -159,7 +159,8 @@ async def look(conn: asyncpg.Connection, settings: StormSettings, now: datetime)
         rows = await conn.fetch(BY_THEMSELVES, now - settings.span, _MOST_LOOKED_AT)
         if not rows:
             return 0
-        left = await incident_changes.cover(conn, [Report(**row) for row in rows])
+        reports = await asyncio.to_thread(lambda: [Report(**row) for row in rows])
+        left = await incident_changes.cover(conn, reports)
         # Some milliseconds for thousands of reports.
         storms = await asyncio.to_thread(find_storms, left, settings)
         for storm in storms:
