@@ -29,7 +29,7 @@ demo: $(STAMP) ## The same, with 25 complaints already on the desks
 
 .PHONY: test
 test: $(STAMP) browser ## Every test, on real servers and in a real browser
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m "not dovecot" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not dovecot" $(PYTEST_ARGS)
 
 .PHONY: test-dovecot
 test-dovecot: $(STAMP) ## The mail channel's tests on Dovecot, where Debian's dovecot-imapd is installed

@@ -187,7 +187,9 @@ class Locator:
                     given, [found], None, f'"{_short(given)}" read as {found.name}'
                 )
             reading = _Reading(Outcome.NAMED, given, query=self._query(given))
-        if reading.outcome in (Outcome.NAMED, Outcome.VAGUE) and reading.spot is None:
+        open_ = reading.outcome in (Outcome.NAMED, Outcome.VAGUE) and reading.spot is None
+        # Where a pin says where it is, the text need not.
+        if open_ and not _is_point(spot.lat, spot.lon):
             better = self._better_in(given, spot.text, reading)
             if better is not None:
                 said = better.address or ""
