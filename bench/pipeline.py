@@ -121,7 +121,7 @@ async def measure_floor(folder: Path, count: int, figures: Figures, when: str) -
             await load(url, 300, 0, "warm")
             told = await load(url, count, 0, "floor")
             done = await until_count(connection, "SELECT count(*) FROM floor", count + 300)
-            rate = count / (done - told["began"])
+            rate = float(count / (done - told["began"]))
             figures.add(f"floor {when}: POST, fsynced publish, row", rate, "a second", "", None)
             calm = await load(url, 500, 50, "calm")
             figures.add(
@@ -222,7 +222,7 @@ async def measure_pipeline(folder: Path, options: Any, figures: Figures) -> floa
         before = await connection.fetchval(queued)
         told = await load(url, options.count, 0, "storm")
         done = await until_count(connection, queued, before + 2 * options.count)
-        rate = options.count / (done - told["began"])
+        rate = float(options.count / (done - told["began"]))
         figures.add("whole pipeline, sustained", rate, "a second", "", None)
 
         # The mails of the storm and of a burst drain while intake goes on.

@@ -172,6 +172,7 @@ async def drive(twilio: Twilio, folder: Path) -> None:
     around = Surroundings(
         intake=Intake(secret=SECRET, files=files, tell=tell),
         tell=tell,
+        tell_again=tell,
         files=files,
         ledger=ledger,
         secret=SECRET,
