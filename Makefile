@@ -29,11 +29,15 @@ demo: $(STAMP) ## The same, with 25 complaints already on the desks
 
 .PHONY: test
 test: $(STAMP) browser ## Every test, on real servers and in a real browser
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not dovecot" $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m "not dovecot and not promtool" $(PYTEST_ARGS)
 
 .PHONY: test-dovecot
 test-dovecot: $(STAMP) ## The mail channel's tests on Dovecot, where Debian's dovecot-imapd is installed
 	@$(BIN)/python -m pytest -m dovecot $(PYTEST_ARGS) tests/contract/test_dovecot.py
+
+.PHONY: test-promtool
+test-promtool: $(STAMP) ## The alert rules, where promtool (Debian's prometheus) is installed
+	@$(BIN)/python -m pytest -m promtool $(PYTEST_ARGS) tests/contract/test_alert_rules.py
 
 .PHONY: check
 check: $(STAMP) ## Lint, types, the import contract

@@ -99,10 +99,15 @@ async def metrics(request: web.Request) -> web.StreamResponse:
             status=403,
         )
     figures = await request.config_dict[COLLECTOR].latest()
+    text = printed(figures, request.config_dict[REQUESTS])
+    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+
+def printed(figures: Figures, requests: Requests) -> bytes:
+    """The whole answer."""
     registry = CollectorRegistry()
     registry.register(_Fixed(families(figures)))
-    text = generate_latest(registry) + generate_latest(request.config_dict[REQUESTS].registry)
-    return web.Response(body=text, headers={"Content-Type": CONTENT_TYPE_LATEST})
+    return generate_latest(registry) + generate_latest(requests.registry)
 
 
 def _from_this_machine(request: web.Request) -> bool:
