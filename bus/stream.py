@@ -50,7 +50,7 @@ async def stored_in(client: Client, stream: str, subject: str) -> AsyncIterator[
                 yield [
                     Stored(message.metadata.sequence.stream, id_)
                     for message in messages
-                    if (id_ := _id_of((message.headers or {}).get("Nats-Msg-Id", ""))) is not None
+                    if (id_ := id_of((message.headers or {}).get("Nats-Msg-Id", ""))) is not None
                 ]
     finally:
         await js.delete_consumer(stream, info.name)
@@ -71,7 +71,8 @@ async def again(client: Client, stream: str, sequence: int, mark: str) -> Letter
     )
 
 
-def _id_of(message_id: str) -> UUID | None:
+def id_of(message_id: str) -> UUID | None:
+    """The id in a `Nats-Msg-Id` of ours, which may bear a mark; None if it is none of ours."""
     try:
         return UUID(message_id.partition("#")[0])
     except ValueError:

@@ -19,6 +19,7 @@ from gateway.compose import city_folder
 from gateway.engines import Engines, EngineTrouble
 from gateway.operator.figures import SILENT_AFTER, Collector, Connect, DurableFigures, Figures
 from gateway.operator.ops_page import as_json
+from gateway.operator.trace_command import trace
 from gateway.operator.verdict import WELL, Level, judge, level_of_age
 from gateway.operator.words import finding_todo, finding_words, rate, seconds, size, whole
 from gateway.run import running
@@ -27,6 +28,8 @@ from router.rules import load_city
 from store.pool import prepare
 
 bus = App(name="bus", help="How the streams, the services and the books stand.")
+
+bus.command(trace)
 
 _COLOURS = {Level.WELL: "green", Level.LOOK: "yellow", Level.WRONG: "red"}
 

@@ -7,7 +7,7 @@ import aiohttp_jinja2
 from aiohttp import web
 
 from gateway.keys import BUS, CHANNELS, CITY, POOL, SETTINGS
-from gateway.operator import dead_page, metrics, ops_page
+from gateway.operator import dead_page, follow_page, metrics, ops_page
 from gateway.operator.figures import Collector, of_pool
 from gateway.operator.words import filters
 
@@ -46,5 +46,6 @@ def prepare(app: web.Application) -> None:
             web.get("/ops/figures.json", ops_page.figures_json),
             web.get("/metrics", metrics.metrics),
             *dead_page.routes(),
+            *follow_page.routes(),
         ]
     )

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime, tzinfo
 from zoneinfo import ZoneInfo
 
 from babel.dates import format_timedelta
@@ -26,6 +27,8 @@ def filters(zone: ZoneInfo) -> Mapping[str, Callable[..., str]]:
         "disk_level": lambda disk: level_name(level_of_disk(disk)),
         "code": code,
         "clock": lambda moment: moment.astimezone(zone).strftime("%H:%M:%S"),
+        "exact": lambda moment: exact(moment, zone),
+        "span": span,
     }
 
 
@@ -63,6 +66,19 @@ def seconds(value: float | None) -> str:
     return format_timedelta(
         max(0, round(value)), granularity="second", threshold=1.2, locale=_locale(), format="short"
     )
+
+
+def exact(moment: datetime, zone: tzinfo | None) -> str:
+    """The time of day to the hundredth of a second, as hops that follow each other need it."""
+    local = moment.astimezone(zone)
+    return f"{local:%H:%M:%S}.{local.microsecond // 10_000:02}"
+
+
+def span(value: float) -> str:
+    """How long something took: short times to the hundredth of a second."""
+    if value < 10:
+        return f"{format_decimal(value, format='0.00', locale=_locale())} s"
+    return seconds(value)
 
 
 def size(value: int) -> str:

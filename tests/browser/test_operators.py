@@ -86,6 +86,14 @@ async def test_a_poisoned_complaint_is_mended_from_the_page(
     await operator.get_by_role("button", name="Tell the mended copy").click()
     await expect(operator.get_by_role("status").first).to_contain_text("1 letter is being told")
     await placed(product, told.reference)
+    await operator.goto("/ops")
+    await operator.get_by_role("link", name="Follow one complaint").click()
+    await operator.get_by_label("Which one?").fill(told.reference)
+    await operator.get_by_role("button", name="Follow it").click()
+    # The router's letter waits still; the store's was mended.
+    await expect(operator.locator(".op-way__stop--stuck")).to_contain_text("Router")
+    await expect(operator.locator(".op-hop", has_text="It was told again.")).to_have_count(1)
+    await visitors.picture(operator, "followed")
 
     await operator.goto("/ops/dead?reason=occurred_at")
     await operator.get_by_text("All 1 that the filter shows").click()
