@@ -50,6 +50,7 @@ class DurableLook:
     oldest: datetime | None
     """When the oldest of those that are not answered was stored."""
     paused: bool
+    paused_until: datetime | None = None
 
 
 @dataclass
@@ -127,4 +128,12 @@ def _durable(info: ConsumerInfo, oldest: datetime | None) -> DurableLook:
         answered=info.ack_floor.consumer_seq if info.ack_floor else 0,
         oldest=oldest,
         paused=bool(info.paused),
+        paused_until=_moment(info.config.pause_until) if info.paused else None,
     )
+
+
+def _moment(written: str | None) -> datetime | None:
+    try:
+        return datetime.fromisoformat(written) if written else None
+    except ValueError:
+        return None

@@ -5,6 +5,7 @@ Limits retention: two services hear the same complaint. `discard: new`: a full s
 publisher, who still holds the message, where the default would silently drop the oldest.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -101,15 +102,19 @@ async def ensure_durable(
     only: str = "",
 ) -> None:
     """
-    Make the server's durable agree; its place in the stream stays.
+    Make the server's durable agree; its place in the stream stays, and so does an operator's pause.
 
     `max_deliver` stays unlimited on the server: the worker loop counts the tries, so that nothing
     ends without a grave. (`pull_subscribe` with a config would never update an existing durable.)
     """
+    paused_until = None
+    with suppress(NotFoundError):
+        paused_until = (await js.consumer_info(stream, durable)).config.pause_until
     await js.add_consumer(
         stream,
         ConsumerConfig(
             durable_name=durable,
+            pause_until=paused_until,
             description=f"{durable.split('_')[0]} hears {', '.join(c.subject for c in contracts)}",
             deliver_policy=DeliverPolicy.ALL,
             ack_policy=AckPolicy.EXPLICIT,

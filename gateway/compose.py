@@ -31,6 +31,7 @@ from gateway.engines import Engines
 from gateway.house import House
 from gateway.http import serve
 from gateway.open311.desk import Open311Desk
+from gateway.pausing import unless_paused
 from gateway.reports.mailing import keep_mailing
 from gateway.settings import Settings, secret_of, texting_of
 from notifier import service as notifier_service
@@ -197,7 +198,12 @@ def _channels(house: House) -> Service:
             tasks.create_task(stop.wait(), name="channels wait")
             for channel in house.channels.values():
                 if channel.run is not None:
-                    tasks.create_task(channel.run(stop), name=f"channel {channel.name}")
+                    tasks.create_task(
+                        unless_paused(
+                            channel.name, channel.run, house.bus.client, house.pool, stop
+                        ),
+                        name=f"channel {channel.name}",
+                    )
                 for listener in channel.listeners:
                     tasks.create_task(
                         listen(house.bus.client, house.bus.tell, listener, stop),

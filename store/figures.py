@@ -7,9 +7,10 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from store import alarms, outbox
+from store import alarms, levers, outbox
 from store.alarms import Alarm
 from store.ledger import Equation
+from store.levers import OperatorAct
 from store.outbox import Backlog
 
 _LATELY = timedelta(days=1)
@@ -49,6 +50,8 @@ class StoreFigures:
     channels: Mapping[str, ChannelBooks]
     alarms: tuple[Alarm, ...] = ()
     """Rules that could not do what they say within the last day, the newest first."""
+    pauses: tuple[OperatorAct, ...] = ()
+    """What operators have paused."""
 
 
 NOW = """
@@ -118,6 +121,7 @@ class StoreLooker:
                 if row["channel"]
             },
             alarms=tuple(await alarms.since(conn, datetime.now(UTC) - _LATELY)),
+            pauses=tuple(await levers.paused(conn)),
         )
 
     async def _asked(

@@ -18,6 +18,7 @@ from gateway.command import HERE, Format, Where, err, go, out
 from gateway.compose import city_folder
 from gateway.engines import Engines, EngineTrouble
 from gateway.operator.figures import SILENT_AFTER, Collector, Connect, DurableFigures, Figures
+from gateway.operator.lever_commands import pause, resume
 from gateway.operator.ops_page import as_json
 from gateway.operator.trace_command import trace
 from gateway.operator.verdict import WELL, Level, judge, level_of_age
@@ -30,6 +31,8 @@ from store.pool import prepare
 bus = App(name="bus", help="How the streams, the services and the books stand.")
 
 bus.command(trace)
+bus.command(pause)
+bus.command(resume)
 
 _COLOURS = {Level.WELL: "green", Level.LOOK: "yellow", Level.WRONG: "red"}
 

@@ -262,6 +262,12 @@ def _of_store(figures: Figures, store: StoreFigures) -> Iterator[Metric]:
     yield _gauge("buckstop_notices_failed_today", "Notices given up", store.notices_failed_today)
     yield _gauge("buckstop_dead_letters", "Dead letters that wait (errors)", store.dead.count)
     yield _gauge("buckstop_rule_alarms", "Rules that could not run within a day", len(store.alarms))
+    paused = GaugeMetricFamily(
+        "buckstop_paused", "1 for each durable and channel that is paused", labels=["what"]
+    )
+    for one in store.pauses:
+        paused.add_metric([one.what], 1)
+    yield paused
     yield _gauge(
         "buckstop_dead_letters_oldest_seconds", "Age of the oldest", age(store.dead.oldest)
     )

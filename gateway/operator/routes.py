@@ -7,7 +7,7 @@ import aiohttp_jinja2
 from aiohttp import web
 
 from gateway.keys import BUS, CHANNELS, CITY, POOL, SETTINGS
-from gateway.operator import dead_page, follow_page, metrics, ops_page
+from gateway.operator import dead_page, follow_page, levers_page, metrics, ops_page
 from gateway.operator.figures import Collector, of_pool
 from gateway.operator.words import filters
 
@@ -33,9 +33,11 @@ def prepare(app: web.Application) -> None:
 
     app[ops_page.COLLECTOR] = collector
     app[ops_page.LIVE] = ops_page.Live()
+    app[levers_page.AUDITS] = set()
     app[metrics.REQUESTS] = metrics.Requests()
     app.cleanup_ctx.append(look)
     app.on_shutdown.append(ops_page.end_streams)
+    app.on_shutdown.append(levers_page.end_audits)
     app.middlewares.insert(0, metrics.count_requests)
     aiohttp_jinja2.get_env(app).filters.update(filters(zone))
     app.add_routes(
@@ -47,5 +49,6 @@ def prepare(app: web.Application) -> None:
             web.get("/metrics", metrics.metrics),
             *dead_page.routes(),
             *follow_page.routes(),
+            *levers_page.routes(),
         ]
     )

@@ -13,6 +13,7 @@ from enum import IntEnum
 from gateway.operator.figures import BusFigures, ChannelFigures, Disk, DurableFigures, Figures
 from gateway.pages.i18n import noted as N_
 from store.figures import StoreFigures
+from store.levers import CHANNEL, OperatorAct
 
 
 class Level(IntEnum):
@@ -78,12 +79,12 @@ def judge(figures: Figures) -> Verdict:
     if figures.disk is not None:
         found += _disk(figures.disk)
     if figures.bus is not None:
-        found += _bus(figures.bus)
+        found += _bus(figures.bus, _pauses(figures.store))
     if figures.store is not None:
         found += _store(figures.store, figures.at)
     if figures.bus is not None:
         for channel in figures.bus.channels:
-            found += _channel(channel, figures.at)
+            found += _channel(channel, figures.at, _pauses(figures.store))
     return Verdict(tuple(sorted(found, key=lambda one: -one.level)))
 
 
@@ -139,7 +140,11 @@ def _disk(disk: Disk) -> Iterator[Finding]:
         )
 
 
-def _bus(bus: BusFigures) -> Iterator[Finding]:
+def _pauses(store: StoreFigures | None) -> Mapping[str, OperatorAct]:
+    return {} if store is None else {one.what: one for one in store.pauses}
+
+
+def _bus(bus: BusFigures, pauses: Mapping[str, OperatorAct]) -> Iterator[Finding]:
     silent: dict[str, list[DurableFigures]] = {}
     for durable in bus.durables:
         if durable.unheard:
@@ -170,9 +175,17 @@ def _bus(bus: BusFigures) -> Iterator[Finding]:
             yield Finding(
                 Level.LOOK,
                 "durable_paused",
-                N_("%(durable)s is paused. Messages that wait for it: %(waiting)d."),
-                N_("Somebody paused it at the NATS server; `nats consumer resume` lets it go on."),
-                {"durable": durable.look.name, "waiting": durable.look.waiting},
+                N_("%(durable)s is paused by %(by)s. Messages that wait for it: %(waiting)d."),
+                N_(
+                    "It goes on by itself when the time is over; `buckstop bus resume` ends it now."
+                ),
+                {
+                    "durable": durable.look.name,
+                    "waiting": durable.look.waiting,
+                    # Whoever paused it with NATS' own tool left no name.
+                    "by": pauses[durable.look.name].by if durable.look.name in pauses else "nats",
+                },
+                link="/ops/levers",
             )
         elif level := level_of_age(durable.age):
             yield Finding(
@@ -280,7 +293,9 @@ def _store(store: StoreFigures, now: datetime) -> Iterator[Finding]:
         )
 
 
-def _channel(channel: ChannelFigures, now: datetime) -> Iterator[Finding]:
+def _channel(
+    channel: ChannelFigures, now: datetime, pauses: Mapping[str, OperatorAct]
+) -> Iterator[Finding]:
     if channel.looks and channel.unheard:
         yield Finding(
             Level.WRONG,
@@ -291,6 +306,19 @@ def _channel(channel: ChannelFigures, now: datetime) -> Iterator[Finding]:
                 "Buckstop again, or `buckstop run channels`."
             ),
             {"channel": channel.name, "seconds": round(channel.silent)},
+        )
+        return
+    if pause := pauses.get(CHANNEL + channel.name):
+        yield Finding(
+            Level.LOOK,
+            "channel_paused",
+            N_("The channel %(channel)s is paused by %(by)s."),
+            N_(
+                "What is sent stays where it lies. It goes on by itself when the time is over; "
+                "`buckstop bus resume` ends it now."
+            ),
+            {"channel": channel.name, "by": pause.by},
+            link="/ops/levers",
         )
         return
     for place in channel.places:

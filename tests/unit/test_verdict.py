@@ -23,6 +23,7 @@ from gateway.pages.i18n import use_language
 from store.alarms import Alarm
 from store.figures import ChannelBooks, StoreFigures, Waiting
 from store.ledger import Equation
+from store.levers import OperatorAct
 from store.outbox import Backlog
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
@@ -214,6 +215,11 @@ def test_a_paused_durable_is_told() -> None:
     assert said(figures(bus=bus(durables=(durable(paused=True, waiting=4),))))[0] == (
         "durable_paused"
     )
+    act = OperatorAct(1, "pause", "channel:email", "olga.op", "", NOW, NOW, "done")
+    late = email({"looked_at": ago(hours=3)})
+    [finding] = judge(figures(bus=bus(channels=(late,)), store=store(pauses=(act,)))).findings
+    assert finding.cause == "channel_paused"
+    assert "olga.op" in finding_words(finding)
 
 
 def test_a_full_stream_is_told() -> None:

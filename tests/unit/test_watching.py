@@ -13,6 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from gateway.operator.metrics import Requests, printed
 from gateway.operator.verdict import judge
 from store.figures import ChannelBooks
+from store.levers import OperatorAct
 from tests.unit.test_verdict import NOW, bus, durable, email, figures, store
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +33,10 @@ def printed_now() -> dict[str, dict[str, set[str]]]:
     requests.seconds.labels("GET", "/").observe(0.01)
     busy = figures(
         bus=bus(durables=(durable(silent=60.0),), channels=(email(),)),
-        store=store(channels={"email": ChannelBooks(1, NOW)}),
+        store=store(
+            channels={"email": ChannelBooks(1, NOW)},
+            pauses=(OperatorAct(1, "pause", "channel:email", "olga", "", NOW, NOW, "done"),),
+        ),
     )
     found: dict[str, dict[str, set[str]]] = {}
     for family in text_string_to_metric_families(printed(busy, requests).decode()):

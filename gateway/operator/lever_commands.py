@@ -1,0 +1,95 @@
+"""`buckstop bus pause` and `resume`: the levers of the page, from a terminal."""
+
+import getpass
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+
+import asyncpg
+from cyclopts import Parameter
+
+from bus.connect import Bus, open_bus
+from bus.errors import Refused, Unavailable
+from channels.registry import CHANNELS
+from gateway.command import HERE, Where, go, out, trouble
+from gateway.operator import levers
+from gateway.run import reach
+from gateway.settings import Settings
+from store.levers import CHANNEL
+from store.pool import prepare
+
+_SPAN = re.compile(r"(\d{1,4})\s*([mhd])", re.IGNORECASE)
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+What = Annotated[
+    str, Parameter(help="A durable, as `buckstop bus status` names it, or a channel: email, sms")
+]
+By = Annotated[str, Parameter(help="Who does it; default: the login at this machine")]
+
+
+def pause(
+    what: What,
+    /,
+    *,
+    for_: Annotated[str, Parameter(name="--for", help="How long, as 30m, 4h, 2d")],
+    why: Annotated[str, Parameter(help="Kept beside the act")],
+    by: By = "",
+    where: Where = HERE,
+) -> int:
+    """Pause a durable or a channel; it goes on by itself when the time is over."""
+    length = _SPAN.fullmatch(for_.strip())
+    if length is None:
+        return trouble(f"--for {for_}: write it as 30m, 4h or 2d.")
+    span = timedelta(**{_UNITS[length[2].lower()]: int(length[1])})
+    until = datetime.now(UTC) + span
+
+    async def act(conn: asyncpg.Connection, bus: Bus) -> str:
+        await levers.pause(
+            conn, bus, _named(what), until=until, by=by or getpass.getuser(), why=why
+        )
+        return f"{what} is paused until {until.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+
+    return go(_with(where.settings(), act))
+
+
+def resume(
+    what: What,
+    /,
+    *,
+    why: Annotated[str, Parameter(help="Kept beside the act")] = "",
+    by: By = "",
+    where: Where = HERE,
+) -> int:
+    """Let a durable or a channel go on at once."""
+
+    async def act(conn: asyncpg.Connection, bus: Bus) -> str:
+        await levers.resume(conn, bus, _named(what), by=by or getpass.getuser(), why=why)
+        return f"{what} goes on"
+
+    return go(_with(where.settings(), act))
+
+
+def _named(what: str) -> str:
+    if what in CHANNELS and what not in ("email", "sms"):
+        raise Refused(f"the channel {what} is only called upon: it cannot be paused")
+    return CHANNEL + what if what in CHANNELS else what
+
+
+async def _with(
+    settings: Settings, act: Callable[[asyncpg.Connection, Bus], Awaitable[str]]
+) -> int:
+    try:
+        async with reach(settings) as engines:
+            at = settings.bus.model_copy(update={"url": engines.nats_url})
+            async with open_bus(at, name="levers") as bus:
+                conn = await asyncpg.connect(engines.dsn, timeout=10)
+                try:
+                    await prepare(conn)
+                    said = await act(conn, bus)
+                finally:
+                    await conn.close()
+    except (Refused, Unavailable) as error:
+        return trouble(f"Not done: {error}.", 1)
+    out.print(said, markup=False)
+    return 0

@@ -1,0 +1,94 @@
+"""
+The operators' levers: pause a durable or a channel until a time, resume it, run the audit. The page
+and `buckstop bus` use the same; every act is written down first.
+"""
+
+from datetime import UTC, datetime, timedelta
+
+import asyncpg
+import structlog
+
+from bus import levers as bus_levers
+from bus.connect import Bus
+from bus.errors import Refused, Unavailable
+from bus.topology import STREAMS
+from gateway.audit import audit
+from store import levers
+from store.levers import CHANNEL
+
+log = structlog.stdlib.get_logger()
+
+LONGEST = timedelta(days=7)
+_AUDIT_WAITS = 15.0  # seconds until nothing is in flight
+
+
+async def durables(bus: Bus) -> dict[str, str]:
+    """Every durable, and the stream that it hears."""
+    found = {}
+    for stream in STREAMS:
+        for one in await bus.js.consumers_info(stream.name):
+            if one.config.durable_name:
+                found[one.name] = stream.name
+    return found
+
+
+async def pause(
+    conn: asyncpg.Connection, bus: Bus, what: str, *, until: datetime, by: str, why: str
+) -> None:
+    """
+    Pause a durable, or with `channel:NAME` a channel that goes and looks, until then.
+
+    Raises `Refused` for what is not there, a time that is over, or more than seven days.
+    """
+    now = datetime.now(UTC)
+    if not now < until <= now + LONGEST:
+        raise Refused("the time must lie within the next seven days")
+    await _pull(conn, bus, "pause", what, by=by, why=why, until=until)
+
+
+async def resume(conn: asyncpg.Connection, bus: Bus, what: str, *, by: str, why: str = "") -> None:
+    """Let it go on, at once. Raises `Refused` for what is not there."""
+    await _pull(conn, bus, "resume", what, by=by, why=why, until=None)
+
+
+async def _pull(
+    conn: asyncpg.Connection,
+    bus: Bus,
+    act: str,
+    what: str,
+    *,
+    by: str,
+    why: str,
+    until: datetime | None,
+) -> None:
+    known = {} if what.startswith(CHANNEL) else await durables(bus)
+    if not what.startswith(CHANNEL) and what not in known:
+        raise Refused(f"there is no durable {what}")
+    number = await levers.note(conn, act, what=what, by=by, why=why, until=until)
+    try:
+        if what in known and until is not None:
+            await bus_levers.pause(bus.client, known[what], what, until)
+        elif what in known:
+            await bus_levers.resume(bus.client, known[what], what)
+    except (Refused, Unavailable) as error:
+        await levers.end(conn, number, f"failed: {error}")
+        raise
+    await levers.end(conn, number, "done")
+    await bus_levers.tell(bus.client)
+    log.warning("lever pulled", act=act, what=what, by=by)
+
+
+async def run_audit(
+    pool: asyncpg.Pool, bus: Bus, *, act: int, patience: float = _AUDIT_WAITS
+) -> None:
+    """Run the audit that was noted as `act`, and write down what it found."""
+    try:
+        found = await audit(pool, bus, patience=patience)
+        outcome = str(found.equation)
+        if found.brought_in:
+            outcome += f"; brought in {found.brought_in}"
+    except Exception as error:
+        outcome = f"failed: {type(error).__name__}"
+        log.warning("audit failed", error=type(error).__name__)
+    async with pool.acquire() as conn:
+        await levers.end(conn, act, outcome)

@@ -1,0 +1,155 @@
+"""`/ops/levers`: pause and resume durables and channels, run the audit; who did what, and why."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import structlog
+from aiohttp import web
+
+from bus.errors import Refused, Unavailable
+from channels.intake import clean_text
+from gateway.keys import BUS, CHANNELS, POOL
+from gateway.operator import levers
+from gateway.pages.i18n import gettext as _
+from gateway.staff.access import requires
+from gateway.staff.forms import WORDS, Problems
+from gateway.staff.pages import ACCOUNT, page
+from gateway.staff.roles import Act
+from store import levers as books
+from store.levers import CHANNEL
+
+log = structlog.stdlib.get_logger()
+
+SPANS = (15, 60, 240, 1440)
+"""Minutes for which something can be paused from the page."""
+
+AUDITS: web.AppKey[set[asyncio.Task[None]]] = web.AppKey("audits")
+
+
+def routes() -> list[web.RouteDef]:
+    return [
+        web.get("/ops/levers", show),
+        web.post("/ops/levers/pause", pause),
+        web.post("/ops/levers/resume", resume),
+        web.post("/ops/levers/audit", run_audit),
+        web.get("/ops/levers/{act}", back),
+    ]
+
+
+async def end_audits(app: web.Application) -> None:
+    """The house closes: an audit that runs is broken off, it changes nothing by halves."""
+    for one in app[AUDITS]:
+        one.cancel()
+    await asyncio.gather(*app[AUDITS], return_exceptions=True)
+
+
+@requires(Act.OPERATE)
+async def show(request: web.Request) -> web.StreamResponse:
+    """What is paused, what can be done, and what was done."""
+    return await _page(request)
+
+
+@requires(Act.OPERATE)
+async def back(request: web.Request) -> web.StreamResponse:
+    """Somebody reloads the page of a form that had to be mended."""
+    raise web.HTTPSeeOther("/ops/levers")
+
+
+@requires(Act.OPERATE)
+async def pause(request: web.Request) -> web.StreamResponse:
+    """Pause one durable or channel for a while."""
+    form = await request.post()
+    typed = {name: str(form.get(name, "")) for name in ("what", "minutes")}
+    typed["why"] = clean_text(str(form.get("why", "")))
+    errors: Problems = {}
+    if typed["what"] not in await _can_be_paused(request):
+        errors["what"] = _("Choose what is to be paused.")
+    if typed["minutes"] not in {str(span) for span in SPANS}:
+        errors["minutes"] = _("Choose for how long.")
+    if not typed["why"] or len(typed["why"]) > WORDS:
+        errors["why"] = _("Say in a few words why.")
+    if not errors:
+        until = datetime.now(UTC) + timedelta(minutes=int(typed["minutes"]))
+        by = request[ACCOUNT].login
+        try:
+            async with request.config_dict[POOL].acquire() as conn:
+                await levers.pause(
+                    conn, request.config_dict[BUS], typed["what"], until=until, by=by,
+                    why=typed["why"],
+                )  # fmt: skip
+        except (Refused, Unavailable) as error:
+            errors["what"] = _("This could not be done: %(reason)s.") % {"reason": str(error)}
+    if errors:
+        return await _page(request, typed=typed, errors=errors, status=422)
+    raise web.HTTPSeeOther("/ops/levers?done=pause")
+
+
+@requires(Act.OPERATE)
+async def resume(request: web.Request) -> web.StreamResponse:
+    """Let what is paused go on."""
+    form = await request.post()
+    what = str(form.get("what", ""))
+    try:
+        async with request.config_dict[POOL].acquire() as conn:
+            await levers.resume(conn, request.config_dict[BUS], what, by=request[ACCOUNT].login)
+    except (Refused, Unavailable) as error:
+        errors = {"resume": _("This could not be done: %(reason)s.") % {"reason": str(error)}}
+        return await _page(request, errors=errors, status=422)
+    raise web.HTTPSeeOther("/ops/levers?done=resume")
+
+
+@requires(Act.OPERATE)
+async def run_audit(request: web.Request) -> web.StreamResponse:
+    """Begin an audit; what it finds stands in the list once it is done."""
+    form = await request.post()
+    why = clean_text(str(form.get("audit-why", "")))[:WORDS]
+    pool = request.config_dict[POOL]
+    if not request.config_dict[AUDITS]:  # one at a time reads the whole stream
+        async with pool.acquire() as conn:
+            number = await books.note(conn, "audit", by=request[ACCOUNT].login, why=why)
+        work = asyncio.create_task(
+            levers.run_audit(pool, request.config_dict[BUS], act=number), name="audit"
+        )
+        request.config_dict[AUDITS].add(work)
+        work.add_done_callback(request.config_dict[AUDITS].discard)
+        log.warning("lever pulled", act="audit", by=request[ACCOUNT].login)
+    raise web.HTTPSeeOther("/ops/levers?done=audit")
+
+
+async def _can_be_paused(request: web.Request) -> list[str]:
+    channels = [
+        CHANNEL + name
+        for name, channel in request.config_dict[CHANNELS].items()
+        if channel.run is not None
+    ]
+    try:
+        return channels + sorted(await levers.durables(request.config_dict[BUS]))
+    except Exception as error:  # whatever NATS' client raises while the bus is away
+        log.info("the bus does not say", error=type(error).__name__)
+        return channels
+
+
+async def _page(
+    request: web.Request,
+    *,
+    typed: Mapping[str, str] | None = None,
+    errors: Problems | None = None,
+    status: int = 200,
+) -> web.Response:
+    async with request.config_dict[POOL].acquire() as conn:
+        paused = await books.paused(conn)
+        acts = await books.acts(conn)
+    context: dict[str, Any] = {
+        "paused": paused,
+        "acts": acts,
+        "choices": await _can_be_paused(request),
+        "spans": SPANS,
+        "running": bool(request.config_dict[AUDITS]),
+        "typed": {"what": "", "minutes": "60", "why": ""} | dict(typed or {}),
+        "errors": errors or {},
+        "done": request.query.get("done", ""),
+        "nav": "ops",
+    }
+    return await page(request, "operator/levers.html", context, status=status)
