@@ -72,14 +72,14 @@ def told(figures: Figures) -> dict[str, Any]:
     return {"figures": figures, "verdict": judge(figures), "well": WELL}
 
 
-@requires(Act.OPERATE)
+@requires(Act.OPERATE, on_standby=True)
 async def show(request: web.Request) -> web.StreamResponse:
     """How everything stands at this moment."""
     figures = await request.config_dict[COLLECTOR].latest()
     return await page(request, "operator/ops.html", {**told(figures), "nav": "ops"})
 
 
-@requires(Act.OPERATE)
+@requires(Act.OPERATE, on_standby=True)
 async def live(request: web.Request) -> web.StreamResponse:
     """The same as a stream of events, for as long as somebody watches."""
     stream = web.StreamResponse(
@@ -109,7 +109,7 @@ async def live(request: web.Request) -> web.StreamResponse:
     return stream
 
 
-@requires(Act.OPERATE)
+@requires(Act.OPERATE, on_standby=True)
 async def figures_json(request: web.Request) -> web.StreamResponse:
     """The same for a program that an operator runs."""
     return web.json_response(
@@ -152,8 +152,8 @@ async def _still_allowed(request: web.Request) -> bool:
     Whether who watches is still signed in and still an operator. While PostgreSQL is away nobody
     can say, and the page is needed most: then they are.
     """
-    session = await get_session(request)
     try:
+        session = await get_session(request)
         async with request.config_dict[POOL].acquire(timeout=2.0) as conn:
             if session.identity is None or await sessions.read(conn, session.identity) is None:
                 return False

@@ -1,25 +1,35 @@
 """The guard that stands before every staff page: signed in, allowed to, and with the token."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import wraps
 
+import asyncpg
+import structlog
 from aiohttp import web
 from aiohttp_session import get_session, new_session
 from yarl import URL
 
 from gateway.keys import POOL
 from gateway.pages import csrf
-from gateway.staff.pages import ACCOUNT, CSRF, page
+from gateway.staff import standby
+from gateway.staff.pages import ACCOUNT, CSRF, ON_STANDBY, page
 from gateway.staff.roles import Act, acts_of, roles_for
 from store import accounts, sessions
 from store.accounts import Account
+from store.pool import AWAY
+
+log = structlog.stdlib.get_logger()
+
+_STANDBY_AFTER = 3.0  # seconds
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def requires(act: Act) -> Callable[[Handler], Handler]:
+def requires(act: Act, *, on_standby: bool = False) -> Callable[[Handler], Handler]:
     """
     Let a handler answer only to those who may do this, and to a form only with its session's token.
+    `on_standby`: while nobody can be asked who is signed in, an operator's cookie will do.
 
     Whoever is not signed in is asked to sign in first. What they had typed is kept: the page
     that refuses a form carries it, and offers to send it again.
@@ -28,7 +38,7 @@ def requires(act: Act) -> Callable[[Handler], Handler]:
     def guard(handler: Handler) -> Handler:
         @wraps(handler)
         async def guarded(request: web.Request) -> web.StreamResponse:
-            account = await signed_in(request)
+            account = await (_or_on_standby(request) if on_standby else signed_in(request))
             if account is None:
                 return await _ask_to_sign_in(request)
             if act not in acts_of(account.roles):
@@ -71,6 +81,22 @@ async def signed_in(request: web.Request) -> Account | None:
     request[ACCOUNT] = account
     request[CSRF] = csrf.token(session)
     return account
+
+
+async def _or_on_standby(request: web.Request) -> Account | None:
+    known = standby.bearer(request)
+    if known is None or request.method != "GET":
+        return await signed_in(request)
+    try:
+        # A server that hangs does not say so; an operator waits for it least of all.
+        async with asyncio.timeout(_STANDBY_AFTER):
+            return await signed_in(request)
+    except (*AWAY, asyncpg.PostgresError) as error:
+        log.warning("operator on standby", login=known.login, error=type(error).__name__)
+    request[ACCOUNT] = known
+    request[CSRF] = ""
+    request[ON_STANDBY] = True
+    return known
 
 
 async def open_session(request: web.Request, account: Account) -> None:

@@ -10,6 +10,7 @@ from aiohttp import web
 from gateway.keys import POOL
 from gateway.pages.layout import render
 from gateway.settings import Settings
+from gateway.staff import standby
 from gateway.staff.roles import Act, acts_of
 from router.rules import City
 from store import search, second_look
@@ -19,6 +20,9 @@ ACCOUNT = web.RequestKey("account", Account)
 """Whoever is signed in."""
 CSRF = web.RequestKey("csrf", str)
 """The token that the forms of this session carry."""
+
+ON_STANDBY = web.RequestKey("on_standby", bool)
+"""True: nobody could be asked who is signed in, and an operator's cookie was good."""
 
 
 class Mailbox(StrEnum):
@@ -46,20 +50,31 @@ async def page(
     """The page for whoever is signed in; `whole` is false for a piece that htmx puts in place."""
     account = request.get(ACCOUNT)
     counts: Mapping[str, int] = {}
-    if account is not None and whole:
+    if request.get(ON_STANDBY):
+        counts = dict.fromkeys(("mine", "triage", "open", "incidents", "quarantined"), 0)
+    elif account is not None and whole:
         async with request.config_dict[POOL].acquire() as conn:
             counts = await search.counts(conn, account.login)
             if Act.MESSAGES in acts_of(account.roles):
                 counts = {**counts, **await second_look.counts(conn, datetime.now(UTC))}
     told = {
         "account": account,
-        "may": acts_of(account.roles) if account is not None else frozenset(),
+        "may": _may(request, account),
         "csrf_token": request.get(CSRF, ""),
         "counts": counts,
         "mailbox_here": mailbox_readable(request),
         **context,
     }
-    return render(request, template, told, status=status)
+    response = render(request, template, told, status=status)
+    if account is not None and not request.get(ON_STANDBY):
+        standby.grant(request, response, account)
+    return response
+
+
+def _may(request: web.Request, account: Account | None) -> frozenset[Act]:
+    if account is None:
+        return frozenset()
+    return frozenset({Act.OPERATE}) if request.get(ON_STANDBY) else acts_of(account.roles)
 
 
 def mailbox_for(settings: Settings, city: City) -> Mailbox:

@@ -17,6 +17,7 @@ from gateway.staff import (
     people,
     reports,
     rules,
+    standby,
 )
 from gateway.staff.access import close_session, requires
 from gateway.staff.pages import MAILBOX, mailbox_for
@@ -101,4 +102,6 @@ async def _close_second_look(app: web.Application) -> None:
 @requires(Act.READ)
 async def sign_out(request: web.Request) -> web.StreamResponse:
     await close_session(request)
-    raise web.HTTPSeeOther("/staff/sign-in?signed-out")
+    answer = web.HTTPSeeOther("/staff/sign-in?signed-out")
+    standby.revoke(answer)
+    raise answer
