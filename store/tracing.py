@@ -138,10 +138,12 @@ MESSAGES = """
 
 CASE_OF = "SELECT case_id FROM complaints WHERE id = $1"
 
+# Of what could not be read nobody knows the complaint, but under which id it was told.
 LETTERS = f"""
     SELECT {graves.COLUMNS}
     FROM dead_letters
     WHERE complaint_id = ANY ($1::uuid[])
+       OR (complaint_id IS NULL AND split_part(original_id, '#', 1) = ANY ($1::uuid[]::text[]))
     ORDER BY at, id
 """  # noqa: S608 - our own words
 

@@ -87,12 +87,20 @@ async def _or_on_standby(request: web.Request) -> Account | None:
     known = standby.bearer(request)
     if known is None or request.method != "GET":
         return await signed_in(request)
+    asking = asyncio.create_task(signed_in(request), name="who is signed in")
+    # Whoever gave up the waiting does not hear of it any more.
+    asking.add_done_callback(lambda task: task.cancelled() or task.exception())
     try:
-        # A server that hangs does not say so; an operator waits for it least of all.
-        async with asyncio.timeout(_STANDBY_AFTER):
-            return await signed_in(request)
+        # A server that hangs does not say so, and the pool would wait for it to take a question
+        # back: that is left to itself. An operator waits for it least of all.
+        await asyncio.wait({asking}, timeout=_STANDBY_AFTER)
+        if asking.done():
+            return asking.result()
+        log.warning("operator on standby", login=known.login, error="no answer")
     except (*AWAY, asyncpg.PostgresError) as error:
         log.warning("operator on standby", login=known.login, error=type(error).__name__)
+    finally:
+        asking.cancel()
     request[ACCOUNT] = known
     request[CSRF] = ""
     request[ON_STANDBY] = True

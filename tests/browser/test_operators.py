@@ -60,6 +60,10 @@ async def test_what_stops_is_told_in_words_and_told_well_again(
     with asleep([postmaster, *postmaster.children()]):
         await expect(sentence).to_contain_text("PostgreSQL does not answer", timeout=WITHIN)
         await visitors.picture(operator, "postgres-away")
+        # Who is signed in stands in PostgreSQL; an operator opens the page anew all the same.
+        await operator.goto("/ops")
+        await expect(sentence).to_contain_text("PostgreSQL does not answer")
+        await visitors.picture(operator, "opened-anew")
     await expect(sentence).to_have_text(WELL, timeout=2 * WITHIN)
 
 
@@ -90,9 +94,9 @@ async def test_a_poisoned_complaint_is_mended_from_the_page(
     await operator.get_by_role("link", name="Follow one complaint").click()
     await operator.get_by_label("Which one?").fill(told.reference)
     await operator.get_by_role("button", name="Follow it").click()
-    # The router's letter waits still; the store's was mended.
-    await expect(operator.locator(".op-way__stop--stuck")).to_contain_text("Router")
-    await expect(operator.locator(".op-hop", has_text="It was told again.")).to_have_count(1)
+    await expect(operator.locator(".op-way__stop")).to_have_count(5)
+    await expect(operator.locator(".op-way__stop--done").first).to_contain_text("Channel")
+    await expect(operator.locator(".op-hop", has_text="It came in")).to_have_count(1)
     await visitors.picture(operator, "followed")
 
     await operator.goto("/ops/dead?reason=occurred_at")
@@ -100,6 +104,27 @@ async def test_a_poisoned_complaint_is_mended_from_the_page(
     await operator.get_by_label("Why?").fill("The mended copy was heard by everybody.")
     await operator.get_by_role("button", name="Discard").click()
     await expect(operator.get_by_role("status").first).to_contain_text("1 letter is discarded")
+    await operator.goto("/ops")
+    await expect(operator.locator("#op-sentence")).to_have_text(WELL, timeout=WITHIN)
+
+
+async def test_a_durable_is_paused_and_resumed_from_the_page(
+    visitors: Visitors, operator: Page
+) -> None:
+    await operator.get_by_role("link", name="Pause, resume, audit").click()
+    await operator.get_by_label("What?").select_option("notifier_notice_queued")
+    await operator.get_by_label("Why?").first.fill("The mail server is being moved.")
+    await operator.get_by_role("button", name="Pause it").click()
+    await expect(operator.get_by_role("status").first).to_contain_text("It is paused")
+    assert not await too_wide(operator)
+    await visitors.picture(operator, "levers")
+    await operator.goto("/ops")
+    await expect(operator.locator("#op-sentence")).to_contain_text(
+        "notifier_notice_queued is paused by amy.lindqvist", timeout=WITHIN
+    )
+    await visitors.picture(operator, "paused")
+    await operator.goto("/ops/levers")
+    await operator.get_by_role("button", name="Let it go on").click()
     await operator.goto("/ops")
     await expect(operator.locator("#op-sentence")).to_have_text(WELL, timeout=WITHIN)
 
@@ -112,6 +137,9 @@ async def test_the_page_works_on_a_phone_and_without_script(visitors: Visitors) 
     await visitors.picture(page, "phone")
     await page.goto("/ops/dead")
     await visitors.picture(page, "phone-dead")
+    await page.goto("/ops/levers")
+    assert not await too_wide(page)
+    await visitors.picture(page, "phone-levers")
 
 
 def _notifier(product: Product) -> int:
