@@ -25,6 +25,8 @@ from gateway.history.column_map import ColumnMap
 from gateway.history.take_in import import_past
 from gateway.reports.make import Made, make_service_requests
 from gateway.reports.pdf import as_pdf
+from gateway.reports.performance import make_performance
+from gateway.reports.performance_shown import performance_shown
 from gateway.reports.shown import shown
 from gateway.reports.spans import Span
 from gateway.run import reach
@@ -158,8 +160,17 @@ async def measure(pool: asyncpg.Pool, city: City, figures: Figures) -> None:
         made = await report(TEN_YEARS)
         told = shown(made.report, city, made.counted_at)
         await figures.time("the same on paper, besides", lambda: asyncio.to_thread(as_pdf, told))
+        await measure_performance(pool, city, figures)
         await conn.execute(CHANGE)
         await figures.time("counting 1,000 cases that changed", lambda: counting.catch_up(conn))
+
+
+async def measure_performance(pool: asyncpg.Pool, city: City, figures: Figures) -> None:
+    async def page(span: Span) -> None:
+        performance_shown(await make_performance(pool, city, span, with_people=True), city)
+
+    await figures.p95("How are we doing, of a month", page, 40, 0.5)
+    await figures.time("the same of ten years", lambda: page(TEN_YEARS), 3.0)
 
 
 async def measure_import(settings: Settings, folder: Path, figures: Figures) -> None:

@@ -17,6 +17,9 @@ from gateway.pages import i18n
 from gateway.reports.html import as_html
 from gateway.reports.make import make_service_requests
 from gateway.reports.pdf import as_pdf
+from gateway.reports.performance import make_performance
+from gateway.reports.performance_shown import performance_shown
+from gateway.reports.performance_written import performance_csv, performance_json
 from gateway.reports.shown import shown
 from gateway.reports.spans import Span
 from gateway.reports.written import as_csv, as_json
@@ -76,6 +79,42 @@ def service_requests(
     return go(work())
 
 
+@report.command(name="how-are-we-doing")
+def how_are_we_doing(
+    *,
+    first: FirstDay,
+    last: LastDay,
+    format: Annotated[Literal["html", "csv", "json"], Parameter(help="What is written")] = "html",
+    output: Output = None,
+    language: Annotated[Literal["en", "es"], Parameter(help="Of html")] = "en",
+    where: Where = HERE,
+) -> int:
+    """
+    What was opened and closed, how long it took, what is late, and how that compares with before.
+
+    Running or not. Nothing in it is about single people.
+    """
+    if first > last:
+        return trouble("--to comes before --from.", code=1)
+    settings = where.settings()
+
+    async def work() -> int:
+        city = load_city(city_folder(settings))
+        async with _pool(settings) as pool:
+            made = await make_performance(pool, city, Span(first, last))
+        i18n.use_language(language)
+        match format:
+            case "json":
+                written = f"{performance_json(made, city.name)}\n"
+            case "csv":
+                written = performance_csv(made)
+            case "html":
+                written = as_html(performance_shown(made, city), "performance.html")
+        return _write(written.encode(), output)
+
+    return go(work())
+
+
 @report.command
 def recount(*, where: Where = HERE) -> int:
     """
@@ -96,11 +135,17 @@ def recount(*, where: Where = HERE) -> int:
 
 
 @asynccontextmanager
-async def _connection(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+async def _pool(settings: Settings) -> AsyncIterator[asyncpg.Pool]:
     async with reach(settings) as engines:
         stored = settings.store.model_copy(update={"dsn": engines.dsn})
-        async with open_pool(stored) as pool, pool.acquire() as conn:
-            yield conn
+        async with open_pool(stored) as pool:
+            yield pool
+
+
+@asynccontextmanager
+async def _connection(settings: Settings) -> AsyncIterator[asyncpg.Connection]:
+    async with _pool(settings) as pool, pool.acquire() as conn:
+        yield conn
 
 
 def _write(written: bytes, output: Path | None) -> int:

@@ -19,7 +19,7 @@ from gateway.reports.service_requests import Many, ServiceRequestReport
 from gateway.reports.spans import Span
 from router.rules import City
 
-_LOCALES = {"en": "en_US", "es": "es_US"}
+LOCALES = {"en": "en_US", "es": "es_US"}
 _DAYS = {"en": "M/d/yyyy", "es": "d/M/yyyy"}
 _OURS = frozenset({NO_DEPARTMENT, NO_DISTRICT, OTHERS})
 
@@ -91,7 +91,7 @@ def around(city: City, made_at: datetime) -> dict[str, Any]:
     language = current_language()
     title = in_language(city.title, language) or city.name
     made = format_datetime(
-        made_at.astimezone(city.zone), f"{_DAYS[language]} h:mm a", locale=_LOCALES[language]
+        made_at.astimezone(city.zone), f"{_DAYS[language]} h:mm a", locale=LOCALES[language]
     ).replace("\u202f", " ")
     return {
         "language": language,
@@ -109,11 +109,11 @@ def span_words(span: Span) -> str:
 
 def day_words(day: date) -> str:
     language = current_language()
-    return format_date(day, _DAYS[language], locale=_LOCALES[language])
+    return format_date(day, _DAYS[language], locale=LOCALES[language])
 
 
 def number_words(number: float) -> str:
-    return format_decimal(number, locale=_LOCALES[current_language()])
+    return format_decimal(number, locale=LOCALES[current_language()])
 
 
 def name_words(name: str) -> str:

@@ -32,6 +32,8 @@ class Act(StrEnum):
     """See how the bus and the services do, and look after dead letters."""
     REPORTS = "reports"
     """Read the figures of all departments."""
+    WORKLOAD = "workload"
+    """See who has how many cases, and how long theirs take."""
 
 
 MAY: Mapping[Role, frozenset[Act]] = MappingProxyType(
@@ -50,6 +52,7 @@ MAY: Mapping[Role, frozenset[Act]] = MappingProxyType(
                 Act.RULES,
                 Act.REROUTE,
                 Act.REPORTS,
+                Act.WORKLOAD,
             }
         ),
         Role.OPERATOR: frozenset({Act.READ, Act.MAILBOX, Act.MESSAGES, Act.RULES, Act.OPERATE}),
