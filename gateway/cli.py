@@ -42,6 +42,7 @@ from gateway.house import House
 from gateway.intake import Taken as TakenMails
 from gateway.intake import take_folder
 from gateway.key_commands import key
+from gateway.open_data.command import open_data
 from gateway.operator.bus_commands import bus
 from gateway.operator.dead_commands import dead
 from gateway.reports.commands import report
@@ -83,6 +84,7 @@ app.command(bus)
 app.command(backup)
 app.command(restore)
 app.command(report)
+app.command(open_data)
 
 # Reading maps takes libraries that nothing else needs: they are loaded when they are asked for.
 for _where, _name, _help in (

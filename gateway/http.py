@@ -14,6 +14,8 @@ from gateway.demo.pages import DemoPages
 from gateway.house import House
 from gateway.likely import LikelyReports
 from gateway.open311 import routes as open311
+from gateway.open_data import pages as open_data
+from gateway.open_data.pages import OPEN_DATA
 from gateway.operator import routes as operator
 from gateway.pages import layout
 from gateway.pages.city_page import page_of
@@ -55,6 +57,8 @@ def application(house: House) -> web.Application:
     app.add_routes(resident.routes())
     if house.open311 is not None:
         open311.prepare(app, house.open311, house.settings, house.city)
+    if house.settings.open_data.enabled:
+        open_data.prepare(app, house.settings, house.pool, house.city)
     if house.stage is not None:
         app.add_routes(DemoPages(house.stage).routes())
     staff.prepare(app)
@@ -90,14 +94,15 @@ def pings(house: House) -> dict[str, health.Ping]:
 
 async def serve(house: House, stop: asyncio.Event) -> None:
     """Answer requests until asked to stop; those under way are finished."""
-    runner = web.AppRunner(
-        application(house), access_log=None, handle_signals=False, shutdown_timeout=_GRACE
-    )
+    app = application(house)
+    runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_GRACE)
     await runner.setup()
     try:
         site = web.TCPSite(runner, house.settings.http.host, house.settings.http.port)
         await site.start()
         log.info("pages served", url=house.settings.base_url)
+        if OPEN_DATA in app:
+            await app[OPEN_DATA].run(stop)
         await stop.wait()
     finally:
         await runner.cleanup()

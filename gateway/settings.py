@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bus import connect
 from bus.files import Settings as FileSettings
 from channels.settings import ChannelSettings
+from gateway.open_data.settings import OpenDataSettings
 from gateway.reports.settings import ReportSettings
 from notifier.settings import NotifierSettings
 from notifier.sms_settings import SmsSettings
@@ -88,6 +89,7 @@ class Settings(BaseSettings):
     channels: ChannelSettings = ChannelSettings()
     notifier: NotifierSettings = NotifierSettings()
     reports: ReportSettings = ReportSettings()
+    open_data: OpenDataSettings = OpenDataSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -3,7 +3,8 @@ How the city does, read from `counted_cases`: what was opened, closed and first 
 span, how long that took, and what is open now.
 
 How long something took is counted by the minute up to two hours, by ten minutes up to two days,
-and by the hour beyond. So there are few different numbers, and the median of a million is quick.
+by the hour up to two weeks, and by the day beyond. So there are few different numbers, and no
+million of them has to be sorted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -103,8 +104,6 @@ class Totals:
 class Place:
     name: str
     count: int
-    types: int
-    """How many different problem types."""
 
 
 @dataclass(frozen=True)
@@ -118,69 +117,97 @@ class Block:
 
 BY = ("problem_type", "department", "district", "channel")
 
-# The second and the last parameter of every question: names to fold, and the aims of the types.
-_FOLDED = """
-    FROM counted_cases c
-    LEFT JOIN unnest($3::text[], $4::text[], $5::float8[], $6::float8[])
-        AS t (alias, name, act_days, close_days) ON t.alias = c.problem_type
-    LEFT JOIN unnest($7::text[], $8::text[]) AS d (alias, name) ON d.alias = c.department
-"""
 # Another system's empty district may mean anything; our own says that the point lies in none.
-_NAMED = """
-    coalesce(t.name, c.problem_type) AS problem_type,
-    CASE WHEN lower(c.department) IN ('no department', 'no department assigned') THEN NULL
-         ELSE coalesce(d.name, c.department) END AS department,
-    CASE WHEN c.district IS NULL AND c.lat IS NOT NULL AND NOT c.imported THEN E'\\x01elsewhere'
-         WHEN lower(c.district) IN ('other', 'others') THEN E'\\x01elsewhere'
-         WHEN lower(c.district) IN ('no district', 'no district assigned') THEN NULL
-         ELSE c.district END AS district,
-    c.channel, c.assignee
+_RAW = {
+    "problem_type": "c.problem_type",
+    "department": "c.department",
+    "district": "CASE WHEN c.district IS NULL AND c.lat IS NOT NULL AND NOT c.imported"
+    " THEN E'\\x01elsewhere' ELSE c.district END",
+    "channel": "c.channel",
+    "assignee": "c.assignee",
+}
+_FOLDED = {
+    "problem_type": "coalesce(t.name, r.problem_type)",
+    "department": "CASE WHEN lower(r.department) IN ('no department', 'no department assigned')"
+    " THEN NULL ELSE coalesce(d.name, r.department) END",
+    "district": "CASE WHEN lower(r.district) IN ('other', 'others') THEN E'\\x01elsewhere'"
+    " WHEN lower(r.district) IN ('no district', 'no district assigned') THEN NULL"
+    " ELSE r.district END",
+    "channel": "r.channel",
+    "assignee": "r.assignee",
+}
+_AIMS = """
+    unnest($3::text[], $4::text[], $5::float8[], $6::float8[])
+        AS {name} (alias, name, act_days, close_days)
+"""
+# Names are folded when most of the counting is done: there are few of them, and many cases.
+_FOLD = """
+    LEFT JOIN {types} ON t.alias = {problem_type}
+    LEFT JOIN unnest($7::text[], $8::text[]) AS d (alias, name) ON d.alias = {department}
 """
 OPENED = """
-    WITH folded AS MATERIALIZED (
-        SELECT {named}, c.reopened_at IS NOT NULL AS reopened,
-               coalesce(c.outcome = 'duplicate', false) AS duplicate,
-               c.type_foretold, c.type_corrected, c.department_foretold, c.department_corrected
-        {folded}
+    WITH r AS (
+        SELECT {raw}
+               count(*) AS opened,
+               count(c.reopened_at) AS reopened,
+               count(*) FILTER (WHERE c.outcome = 'duplicate') AS duplicates,
+               count(*) FILTER (WHERE c.type_foretold) AS type_foretold,
+               count(*) FILTER (WHERE c.type_corrected) AS type_corrected,
+               count(*) FILTER (WHERE c.department_foretold) AS department_foretold,
+               count(*) FILTER (WHERE c.department_corrected) AS department_corrected
+        FROM counted_cases c
         WHERE c.opened_at >= $1 AND c.opened_at < $2
+        {group_by_places}
+    ), folded AS (
+        SELECT {folded} r.opened, r.reopened, r.duplicates, r.type_foretold, r.type_corrected,
+               r.department_foretold, r.department_corrected
+        FROM r {fold}
     )
-    SELECT {which},
-           count(*) AS opened,
-           count(*) FILTER (WHERE reopened) AS reopened,
-           count(*) FILTER (WHERE duplicate) AS duplicates,
-           count(*) FILTER (WHERE type_foretold) AS type_foretold,
-           count(*) FILTER (WHERE type_corrected) AS type_corrected,
-           count(*) FILTER (WHERE department_foretold) AS department_foretold,
-           count(*) FILTER (WHERE department_corrected) AS department_corrected
+    SELECT {which}, {sums}
     FROM folded
     GROUP BY GROUPING SETS ({sets})
 """
+_OPENED_SUMS = ", ".join(
+    f"coalesce(sum({name}), 0)::int AS {name}"
+    for name in (
+        *("opened", "reopened", "duplicates", "type_foretold", "type_corrected"),
+        *("department_foretold", "department_corrected"),
+    )
+)
 # What was joined with another case was closed by that, which tells nothing of how long work takes.
 TOOK = """
-    WITH folded AS MATERIALIZED (
-        SELECT {named}, {aim} AS aim,
+    WITH timed AS (
+        SELECT {raw} a.{aim} * 1440 AS aim,
                CASE WHEN {timed} THEN
-                   greatest(0, extract(epoch FROM c.{until} - c.opened_at)::bigint / 60)::int
+                   greatest(0, floor(date_part('epoch', c.{until} - c.opened_at) / 60))::int
                END AS minutes
-        {folded}
+        FROM counted_cases c
+        LEFT JOIN {aims} ON a.alias = c.problem_type
         WHERE c.{until} >= $1 AND c.{until} < $2
+        OFFSET 0  -- or all of this would be computed again for each way to count
     ), stepped AS (
-        SELECT {columns}aim, minutes,
+        SELECT {columns} aim, minutes,
                CASE WHEN minutes < 120 THEN minutes
                     WHEN minutes < 2880 THEN minutes / 10 * 10
-                    ELSE minutes / 60 * 60 END AS step
-        FROM folded
-    ), steps AS (
+                    WHEN minutes < 20160 THEN minutes / 60 * 60
+                    ELSE minutes / 1440 * 1440 END AS step
+        FROM timed
+        OFFSET 0
+    ), r AS (
         SELECT {which}, step, count(*) AS cases,
-               count(aim) FILTER (WHERE minutes IS NOT NULL) AS aimed,
-               count(*) FILTER (WHERE minutes <= aim * 1440) AS in_time
+               count(*) FILTER (WHERE minutes IS NOT NULL AND aim IS NOT NULL) AS aimed,
+               count(*) FILTER (WHERE minutes <= aim) AS in_time
         FROM stepped
         GROUP BY GROUPING SETS ({sets})
+    ), steps AS (
+        SELECT r.which, {folded} r.step, sum(r.cases) AS cases, sum(r.aimed) AS aimed,
+               sum(r.in_time) AS in_time
+        FROM r {fold}
+        GROUP BY {places}
     ), ranked AS (
-        SELECT *, sum(cases) OVER same AS upto,
+        SELECT *, sum(cases) OVER (PARTITION BY {groups} ORDER BY step) AS upto,
                sum(cases) FILTER (WHERE step IS NOT NULL) OVER (PARTITION BY {groups}) AS timed
         FROM steps
-        WINDOW same AS (PARTITION BY {groups} ORDER BY step)
     )
     SELECT {groups}, sum(cases)::int AS cases, coalesce(max(timed), 0)::int AS timed,
            min(step) FILTER (WHERE upto >= ceil(timed * 0.5)) AS median,
@@ -190,13 +217,17 @@ TOOK = """
     GROUP BY {groups}
 """
 OPEN_NOW = """
-    WITH folded AS MATERIALIZED (
-        SELECT {named}, $1::timestamptz - c.opened_at AS age,
+    WITH r AS (
+        SELECT {raw} $1::timestamptz - c.opened_at AS age,
                NOT c.imported AND c.first_action_at IS NULL
-                   AND c.opened_at + t.act_days * interval '1 day' < $1 AS late_to_act,
-               c.opened_at + t.close_days * interval '1 day' < $1 AS late_to_close
-        {folded}
+                   AND c.opened_at + a.act_days * interval '1 day' < $1 AS late_to_act,
+               c.opened_at + a.close_days * interval '1 day' < $1 AS late_to_close
+        FROM counted_cases c
+        LEFT JOIN {aims} ON a.alias = c.problem_type
         WHERE c.closed_at IS NULL AND c.opened_at < $2
+    ), folded AS (
+        SELECT {folded} r.age, r.late_to_act, r.late_to_close
+        FROM r {fold}
     )
     SELECT {which}, count(*) AS cases,
            count(*) FILTER (WHERE age < interval '7 days') AS week,
@@ -211,8 +242,7 @@ OPEN_NOW = """
     GROUP BY GROUPING SETS ({sets})
 """
 PLACES = """
-    SELECT c.place AS name, count(*)::int AS count,
-           count(DISTINCT c.problem_type)::int AS types
+    SELECT c.place AS name, count(*)::int AS count
     FROM counted_cases c
     WHERE c.opened_at >= $1 AND c.opened_at < $2 AND c.place IS NOT NULL
       AND c.outcome IS DISTINCT FROM 'duplicate'
@@ -232,17 +262,27 @@ BLOCKS = """
     LIMIT $4
 """
 NAMES = "SELECT login, name FROM accounts WHERE login = ANY ($1::text[])"
-# Compiling such a question takes longer than answering it.
-QUICK = "SET LOCAL jit = off"
-ROOM = "SET LOCAL work_mem = '64MB'"
+# Compiling such a question takes longer than answering it, and sorting a million names for each
+# way to count them, as would be chosen, five times as long as looking each up in a table.
+QUICK = """
+    SET LOCAL jit = off;
+    SET LOCAL enable_sort = off;
+    SET LOCAL work_mem = '64MB';
+    SET LOCAL hash_mem_multiplier = 64
+"""
 
 
 async def opened(
     conn: asyncpg.Connection, begin: datetime, end: datetime, fold: Fold, by: Sequence[str] = BY
 ) -> dict[Group, OpenedCount]:
     """What was opened from `begin` until before `end`, all of it and by each of `by`."""
-    asked = await _asked(conn, _put(OPENED, by), begin, end, fold, by)
-    return {group: OpenedCount(**rest) for group, rest in asked}
+    # Who has a case is asked apart: there would be too many different ones.
+    told: dict[Group, OpenedCount] = {}
+    for some in (tuple(name for name in by if name != "assignee"), ("assignee",)):
+        if some != ("assignee",) or "assignee" in by:
+            asked = await _asked(conn, _put(OPENED, some), begin, end, fold, some)
+            told |= {group: OpenedCount(**rest) for group, rest in asked}
+    return told
 
 
 async def closing(
@@ -253,14 +293,14 @@ async def closing(
     joined with another case, and what another system closed without saying how long it took.
     """
     timed = "c.timed AND c.outcome IS DISTINCT FROM 'duplicate'"
-    return await _took(conn, begin, end, fold, by, ("closed_at", "t.close_days", timed))
+    return await _took(conn, begin, end, fold, by, ("closed_at", "close_days", timed))
 
 
 async def first_actions(
     conn: asyncpg.Connection, begin: datetime, end: datetime, fold: Fold, by: Sequence[str] = BY
 ) -> dict[Group, Took]:
     """What somebody who works for the city first acted upon in the span, and how soon."""
-    return await _took(conn, begin, end, fold, by, ("first_action_at", "t.act_days", "true"))
+    return await _took(conn, begin, end, fold, by, ("first_action_at", "act_days", "true"))
 
 
 async def totals(conn: asyncpg.Connection, begin: datetime, end: datetime, fold: Fold) -> Totals:
@@ -319,11 +359,20 @@ def _put(query: str, by: Sequence[str], beside: str = "", **words: str) -> str:
     columns = ", ".join(by)
     sets = [[name, beside] for name in by] + [[beside]]
     return query.format(
-        named=_NAMED,
-        folded=_FOLDED,
+        raw="".join(f"{_RAW[name]} AS {name}, " for name in by),
+        columns="".join(f"{name}, " for name in by),
+        folded="".join(f"{_FOLDED[name]} AS {name}, " for name in by),
+        fold=_FOLD.format(
+            types=_AIMS.format(name="t"),
+            problem_type="r.problem_type" if "problem_type" in by else "NULL",
+            department="r.department" if "department" in by else "NULL",
+        ),
+        aims=_AIMS.format(name="a"),
         which=f"grouping({columns}) AS which, {columns}" if by else "0 AS which",
         groups=f"which, {columns}" if by else "which",
-        columns="".join(f"{name}, " for name in by),
+        group_by_places=f"GROUP BY {', '.join(str(n + 1) for n in range(len(by)))}" if by else "",
+        places=", ".join(str(n + 1) for n in range(len(by) + 2)),
+        sums=_OPENED_SUMS,
         sets=", ".join(f"({', '.join(name for name in one if name)})" for one in sets),
         **words,
     )
@@ -341,7 +390,6 @@ async def _asked(
     own = [fold.types.get(name, name) for name in types]
     async with conn.transaction():
         await conn.execute(QUICK)
-        await conn.execute(ROOM)
         rows = await conn.fetch(
             query,
             begin,

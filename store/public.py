@@ -1,4 +1,4 @@
-"""What the public may see of a case: nothing tells who reported it, where it is, or the words."""
+"""What the public may see of a case: not who reported it, where it is, or the words of that."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -25,7 +25,10 @@ class PublicStep:
 
 @dataclass(frozen=True)
 class PublicCase:
-    """Nothing here tells who reported, who works on it, where it is or what was said."""
+    """
+    Where it is and what was said is not here. `notes` and `closing_words` are as staff wrote them:
+    whoever shows them takes out what could name a person, `names` among it.
+    """
 
     reference: str
     """The one that was asked for."""
@@ -41,6 +44,8 @@ class PublicCase:
     notes: tuple[PublicNote, ...]
     """Of a joined one, its own as well."""
     steps: tuple[PublicStep, ...]
+    names: tuple[str, ...] = ()
+    """Of who reported it and who works on it: never shown."""
 
 
 # Of a case that was joined to another one, that one: so its page leads on, and stands where the
@@ -55,8 +60,10 @@ PUBLIC_CASE = """
         WHERE j.reference = $1
     )
     SELECT asked.id AS asked_id, c.id, c.reference, c.status, c.outcome, c.problem_type,
-           c.department, asked.opened_at, c.closed_at, c.closing_words
+           c.department, asked.opened_at, c.closed_at, c.closing_words,
+           ARRAY[c.reporter_name, c.assignee_name, own.reporter_name] AS names
     FROM asked
+    JOIN cases own ON own.id = asked.id
     JOIN cases c ON c.id = coalesce(asked.merged_into, asked.id)
     LIMIT 1
 """
@@ -96,4 +103,5 @@ async def public_view(conn: asyncpg.Connection, reference: str) -> PublicCase | 
         closing_words=row["closing_words"],
         notes=tuple(PublicNote(**note) for note in notes),
         steps=tuple(PublicStep(**step) for step in steps),
+        names=tuple(name for name in row["names"] if name),
     )

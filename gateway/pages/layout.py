@@ -22,7 +22,7 @@ from gateway.pages.errors import answer_errors, render_key
 from gateway.pages.static import StaticFiles
 
 GATEWAY = Path(__file__).resolve().parent.parent
-AUDIENCES = ("pages", "resident", "staff", "operator", "demo", "open311", "reports")
+AUDIENCES = ("pages", "resident", "staff", "operator", "demo", "open311", "open_data", "reports")
 
 _POLICY = (
     "default-src 'self'; img-src 'self' data: blob:{tiles}; object-src 'none'; "
@@ -61,6 +61,7 @@ def prepare(
     env.globals["city"] = city
     env.globals["demo"] = demo
     env.globals["open311"] = False  # until its addresses are there
+    env.globals["open_data"] = False
     env.globals["static"] = static.url
     env.globals["languages"] = i18n.LANGUAGES
     env.globals["csrf_name"] = csrf.FIELD

@@ -28,8 +28,8 @@ _OURS = {NO_TYPE: N_("No Problem Type"), NOBODY: N_("Nobody")}
 _MOST_TYPES = 25
 
 
-def performance_shown(made: Performance, city: City) -> Shown:
-    """The whole page of a span."""
+def performance_shown(made: Performance, city: City, *, addresses: bool = False) -> Shown:
+    """The whole page of a span; a file that is passed on has no `addresses`."""
     others = [
         (_("The span before"), *made.before),
         (_("A year before"), *made.year_before),
@@ -56,11 +56,12 @@ def performance_shown(made: Performance, city: City) -> Shown:
             _table(_("By channel"), _("Channel"), made.by["channel"], shares=True),
         ],
         "people": None if made.people is None else [_row(one) for one in made.people],
-        "places": [
+        "places": None
+        if not addresses
+        else [
             {
                 "name": one.name,
                 "count": number_words(one.count),
-                "types": number_words(one.types),
             }
             for one in made.places
         ],
@@ -96,7 +97,6 @@ def performance_shown(made: Performance, city: City) -> Shown:
             "people_hint": _("Only leads and administrators see this; it is in no file."),
             "places": _("Repeat places"),
             "place": _("Place"),
-            "types": _("Different problems"),
             "map": _("Where requests come from"),
             "overview": _("At a glance"),
             "nothing": _("Nothing."),

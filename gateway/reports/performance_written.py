@@ -1,4 +1,4 @@
-"""How we are doing, for programs and spreadsheets: JSON and CSV, without any person (pure)."""
+"""How we are doing, for programs and spreadsheets: JSON and CSV, no person in them (pure)."""
 
 import json
 from collections.abc import Sequence
@@ -35,10 +35,6 @@ def performance_json(made: Performance, city: str) -> str:
                 f"{by}s": [{"name": one.name} | _line(one) for one in lines]
                 for by, lines in made.by.items()
             },
-            "repeat_places": [
-                {"place": one.name, "count": one.count, "problem_types": one.types}
-                for one in made.places
-            ],
             "blocks": [
                 {"lat": one.lat, "long": one.lon, "count": one.count} for one in made.blocks
             ],

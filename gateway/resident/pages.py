@@ -1,5 +1,7 @@
 """The start page, the receipt, and the pages on which a resident follows a report."""
 
+from dataclasses import replace
+
 from aiohttp import web
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
@@ -9,12 +11,13 @@ from bus.errors import Unavailable
 from bus.identity import read_reference
 from channels.intake import clean_line
 from gateway.keys import CITY_PAGE, POOL, SETTINGS
+from gateway.open311.public_words import public_words
 from gateway.pages.client import address_of
 from gateway.pages.i18n import gettext as _
 from gateway.pages.layout import render
 from gateway.resident.draft import find_draft
 from store.places import public_referral
-from store.public import public_view
+from store.public import PublicCase, public_view
 
 _LOOK_UPS = RateLimitItemPerMinute(30)
 _TRIES = 4  # times that a page looks again for a report that was just sent
@@ -102,7 +105,7 @@ class ResidentPages:
         return render(
             request,
             "resident/case.html",
-            {"nav": "track", "case": case, "referral": referral, "helper": helper},
+            {"nav": "track", "case": _told(case), "referral": referral, "helper": helper},
         )
 
     def _ask_page(
@@ -122,3 +125,15 @@ class ResidentPages:
             "“%(typed)s” is not one of our references. It has 8 letters and digits, like "
             "7KQ-2MX-94. Check each one."
         ) % {"typed": typed}
+
+
+def _told(case: PublicCase) -> PublicCase:
+    """
+    The case in words that everybody may read: references stand in the public record, so whoever
+    likes may open this page. The mail to the reporter has the words whole.
+    """
+    return replace(
+        case,
+        closing_words=case.closing_words and public_words(case.closing_words, case.names),
+        notes=tuple(replace(note, text=public_words(note.text, case.names)) for note in case.notes),
+    )

@@ -40,7 +40,7 @@ async def show(request: web.Request) -> web.StreamResponse:
         _TEMPLATE,
         {
             **context,
-            "told": performance_shown(made, city),
+            "told": performance_shown(made, city, addresses=True),
             "complete": made.complete,
             "query": {"from": span.first.isoformat(), "to": span.last.isoformat()},
         },

@@ -75,10 +75,14 @@ async def test_pages_can_be_used_by_everybody(
     await judge.look("track")
     await page.goto("/open311")
     await judge.look("for developers")
+    await page.goto("/dashboard")
+    await judge.look("the city in numbers")
+    await page.goto("/open-data")
+    await judge.look("open data")
 
     await _set_aside(product)
     await _as_staff(judge, reference, str(case["id"]))
-    assert len(judge.seen) == 35
+    assert len(judge.seen) == 37
     assert not judge.faults, "\n".join(judge.faults)
 
 

@@ -33,8 +33,10 @@ from channels.web_form import WebForm
 from gateway import health, keys
 from gateway.open311 import routes as open311
 from gateway.open311.desk import Open311Desk
+from gateway.open_data import pages as open_data
 from gateway.pages import layout
 from gateway.pages.city_page import page_of
+from gateway.resident.pages import ResidentPages
 from gateway.settings import HttpSettings, Settings
 from router.rules import City
 from store import apps, cases
@@ -94,6 +96,8 @@ class Reach:
     desk: Open311Desk
     key: str
     """Of the app `tester`."""
+    folder: Path
+    """The data directory."""
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> Answer:
         whole = path if path.startswith("//") else BASE + path
@@ -153,7 +157,7 @@ async def reachable(
     settings: Settings | None = None,
 ) -> AsyncIterator[Reach]:
     """A city with a database and streams of its own, and a store at work."""
-    settings = settings or settings_with()
+    settings = (settings or settings_with()).model_copy(update={"data": folder})
     name = f"t_{uuid4().hex}"
     admin = await asyncpg.connect(postgres_dsn)
     await admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
@@ -183,9 +187,13 @@ async def reachable(
         app = web.Application(client_max_size=4 * 1024 * 1024)
         app[keys.POOL], app[keys.FILES], app[keys.SETTINGS] = pool, files, settings
         app[keys.DARKROOM] = Darkroom()
+        app[keys.DRAFTS] = bus.drafts
         layout.prepare(app, page_of(city))
         app.add_routes(open_channels(around, settings.channels)["open311"].routes)
         open311.prepare(app, desk, settings, city)
+        filed = open_data.prepare(app, settings, pool, city)
+        stack.push_async_callback(filed.close)
+        app.add_routes(ResidentPages().routes())
         web_form = WebForm(around.intake, problem_types=[kind.name for kind in city.offered])
         app.add_routes(web_form.channel().routes)
         app.add_routes(health.routes({"postgres": partial(pool.fetchval, "SELECT 1")}))
@@ -198,7 +206,7 @@ async def reachable(
             for listener in listeners(pool):
                 if listener.durable == "store_complaint":
                     tasks.create_task(listen(bus.client, bus.tell, listener, stop))
-            yield Reach(client, bus, pool, files, desk, key)
+            yield Reach(client, bus, pool, files, desk, key, folder)
             stop.set()
 
 
