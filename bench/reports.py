@@ -23,6 +23,7 @@ import asyncpg
 
 from gateway.history.column_map import ColumnMap
 from gateway.history.take_in import import_past
+from gateway.open_data.dashboard import Dashboard
 from gateway.reports.make import Made, make_service_requests
 from gateway.reports.pdf import as_pdf
 from gateway.reports.performance import make_performance
@@ -170,7 +171,9 @@ async def measure_performance(pool: asyncpg.Pool, city: City, figures: Figures) 
         performance_shown(await make_performance(pool, city, span, with_people=True), city)
 
     await figures.p95("How are we doing, of a month", page, 40, 0.5)
+    # Asked while nobody else asks; the database would else end a question after half a minute.
     await figures.time("the same of ten years", lambda: page(TEN_YEARS), 3.0)
+    await figures.time("the public dashboard, asked anew", Dashboard(pool, city).read, 0.5)
 
 
 async def measure_import(settings: Settings, folder: Path, figures: Figures) -> None:

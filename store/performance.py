@@ -3,8 +3,8 @@ How the city does, read from `counted_cases`: what was opened, closed and first 
 span, how long that took, and what is open now.
 
 How long something took is counted by the minute up to two hours, by ten minutes up to two days,
-by the hour up to two weeks, and by the day beyond. So there are few different numbers, and no
-million of them has to be sorted.
+by the hour up to two weeks, and by the nearest day beyond. So there are few different numbers,
+and no million of them has to be sorted.
 """
 
 from collections.abc import Mapping, Sequence
@@ -190,7 +190,7 @@ TOOK = """
                CASE WHEN minutes < 120 THEN minutes
                     WHEN minutes < 2880 THEN minutes / 10 * 10
                     WHEN minutes < 20160 THEN minutes / 60 * 60
-                    ELSE minutes / 1440 * 1440 END AS step
+                    ELSE (minutes + 720) / 1440 * 1440 END AS step
         FROM timed
         OFFSET 0
     ), r AS (

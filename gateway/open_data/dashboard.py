@@ -143,12 +143,14 @@ class Dashboard:
             kept = self._figures
             if kept is None or now - kept.at > _KEPT:
                 try:
-                    kept = self._figures = await self._ask(now)
+                    kept = self._figures = await self.read(now)
                 except AWAY as error:
                     raise Unavailable(f"PostgreSQL: {type(error).__name__}") from error
             return kept
 
-    async def _ask(self, now: datetime) -> Figures:
+    async def read(self, now: datetime | None = None) -> Figures:
+        """The figures of this moment, asked anew."""
+        now = now or datetime.now(UTC)
         today = now.astimezone(self._city.zone).date()
         fold = fold_of(self._city)
         async with self._pool.acquire(timeout=5.0) as conn:

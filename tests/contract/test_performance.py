@@ -88,7 +88,9 @@ def inside(at: datetime | None, span: Span, city: City) -> bool:
 def step(minutes: int) -> int:
     if minutes < 120:
         return minutes
-    size = 10 if minutes < 2880 else 60 if minutes < 14 * 1440 else 1440
+    if minutes >= 14 * 1440:
+        return (minutes + 720) // 1440 * 1440
+    size = 10 if minutes < 2880 else 60
     return minutes // size * size
 
 
