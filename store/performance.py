@@ -199,22 +199,21 @@ TOOK = """
                count(*) FILTER (WHERE minutes <= aim) AS in_time
         FROM stepped
         GROUP BY GROUPING SETS ({sets})
-    ), steps AS (
-        SELECT r.which, {folded} r.step, sum(r.cases) AS cases, sum(r.aimed) AS aimed,
-               sum(r.in_time) AS in_time
+    ), named AS (
+        -- Sorted as bytes, which is much quicker than as words.
+        SELECT r.which, ({name}) COLLATE "C" AS name, r.step, r.cases, r.aimed, r.in_time
         FROM r {fold}
-        GROUP BY {places}
     ), ranked AS (
-        SELECT *, sum(cases) OVER (PARTITION BY {groups} ORDER BY step) AS upto,
-               sum(cases) FILTER (WHERE step IS NOT NULL) OVER (PARTITION BY {groups}) AS timed
-        FROM steps
+        SELECT *, sum(cases) OVER (PARTITION BY which, name ORDER BY step) AS upto,
+               sum(cases) FILTER (WHERE step IS NOT NULL) OVER (PARTITION BY which, name) AS timed
+        FROM named
     )
-    SELECT {groups}, sum(cases)::int AS cases, coalesce(max(timed), 0)::int AS timed,
+    SELECT which, name, sum(cases)::int AS cases, coalesce(max(timed), 0)::int AS timed,
            min(step) FILTER (WHERE upto >= ceil(timed * 0.5)) AS median,
            min(step) FILTER (WHERE upto >= ceil(timed * 0.9)) AS p90,
            sum(aimed)::int AS aimed, sum(in_time)::int AS in_time
     FROM ranked
-    GROUP BY {groups}
+    GROUP BY which, name
 """
 OPEN_NOW = """
     WITH r AS (
@@ -358,6 +357,7 @@ def _put(query: str, by: Sequence[str], beside: str = "", **words: str) -> str:
     """A question about all cases and about those of each of `by`; only our own words go in."""
     columns = ", ".join(by)
     sets = [[name, beside] for name in by] + [[beside]]
+    cases = " ".join(f"WHEN {bit} THEN {_FOLDED[name]}" for bit, name in _bits(by).items())
     return query.format(
         raw="".join(f"{_RAW[name]} AS {name}, " for name in by),
         columns="".join(f"{name}, " for name in by),
@@ -369,9 +369,8 @@ def _put(query: str, by: Sequence[str], beside: str = "", **words: str) -> str:
         ),
         aims=_AIMS.format(name="a"),
         which=f"grouping({columns}) AS which, {columns}" if by else "0 AS which",
-        groups=f"which, {columns}" if by else "which",
+        name=f"CASE r.which {cases} END" if by else "NULL::text",
         group_by_places=f"GROUP BY {', '.join(str(n + 1) for n in range(len(by)))}" if by else "",
-        places=", ".join(str(n + 1) for n in range(len(by) + 2)),
         sums=_OPENED_SUMS,
         sets=", ".join(f"({', '.join(name for name in one if name)})" for one in sets),
         **words,
@@ -402,12 +401,17 @@ async def _asked(
             list(fold.departments.values()),
             timeout=_LONG,
         )
-    # PostgreSQL writes a bit for each column: 0 for the one by which a row is grouped.
-    bits = {(1 << len(by)) - 1 - (1 << place): name for place, name in enumerate(reversed(by))}
+    bits = _bits(by)
     told = []
     for row in rows:
         rest = dict(row)
         named = bits.get(rest.pop("which"), "")
-        names = {name: rest.pop(name) for name in by}
-        told.append((Group(named, names.get(named)), rest))
+        names = {one: rest.pop(one) for one in by if one in rest}
+        name = rest.pop("name", None)
+        told.append((Group(named, names.get(named, name)), rest))
     return told
+
+
+def _bits(by: Sequence[str]) -> dict[int, str]:
+    # PostgreSQL writes a bit for each column: 0 for the one by which a row is grouped.
+    return {(1 << len(by)) - 1 - (1 << place): name for place, name in enumerate(reversed(by))}
