@@ -77,7 +77,7 @@ def state_of(folder: Path) -> FeedState | None:
     """What lies in the folder; None as long as nothing does."""
     try:
         return FeedState(**json.loads((folder / _STATE).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (OSError, ValueError, TypeError):
         return None
 
 
