@@ -27,7 +27,7 @@ class PublicStep:
 class PublicCase:
     """
     Where it is and what was said is not here. `notes` and `closing_words` are as staff wrote them:
-    whoever shows them takes out what could name a person, `names` among it.
+    whoever shows them takes out what could name a person, `names_to_hide` among it.
     """
 
     reference: str
@@ -44,8 +44,6 @@ class PublicCase:
     notes: tuple[PublicNote, ...]
     """Of a joined one, its own as well."""
     steps: tuple[PublicStep, ...]
-    names: tuple[str, ...] = ()
-    """Of who reported it and who works on it: never shown."""
 
 
 # Of a case that was joined to another one, that one: so its page leads on, and stands where the
@@ -60,12 +58,17 @@ PUBLIC_CASE = """
         WHERE j.reference = $1
     )
     SELECT asked.id AS asked_id, c.id, c.reference, c.status, c.outcome, c.problem_type,
-           c.department, asked.opened_at, c.closed_at, c.closing_words,
-           ARRAY[c.reporter_name, c.assignee_name, own.reporter_name] AS names
+           c.department, asked.opened_at, c.closed_at, c.closing_words
     FROM asked
-    JOIN cases own ON own.id = asked.id
     JOIN cases c ON c.id = coalesce(asked.merged_into, asked.id)
     LIMIT 1
+"""
+
+NAMES = """
+    SELECT c.reporter_name, c.assignee_name, j.reporter_name AS joined_name
+    FROM cases c
+    JOIN cases j ON j.id = c.id OR j.merged_into = c.id
+    WHERE c.reference = $1
 """
 
 PUBLIC_NOTES = """
@@ -103,5 +106,10 @@ async def public_view(conn: asyncpg.Connection, reference: str) -> PublicCase | 
         closing_words=row["closing_words"],
         notes=tuple(PublicNote(**note) for note in notes),
         steps=tuple(PublicStep(**step) for step in steps),
-        names=tuple(name for name in row["names"] if name),
     )
+
+
+async def names_to_hide(conn: asyncpg.Connection, case: PublicCase) -> tuple[str, ...]:
+    """Who reported this case, or one that was joined to it, and who works on it: never shown."""
+    rows = await conn.fetch(NAMES, case.goes_on_as or case.reference)
+    return tuple({name for row in rows for name in row if name})

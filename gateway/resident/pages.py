@@ -17,7 +17,7 @@ from gateway.pages.i18n import gettext as _
 from gateway.pages.layout import render
 from gateway.resident.draft import find_draft
 from store.places import public_referral
-from store.public import PublicCase, public_view
+from store.public import PublicCase, names_to_hide, public_view
 
 _LOOK_UPS = RateLimitItemPerMinute(30)
 _TRIES = 4  # times that a page looks again for a report that was just sent
@@ -86,6 +86,7 @@ class ResidentPages:
 
         async with request.app[POOL].acquire() as conn:
             case = await public_view(conn, reference)
+            names = await names_to_hide(conn, case) if case is not None else ()
             referral = await public_referral(conn, reference)
         if case is None:
             # Just sent, it is stored a moment later: look again a few times by itself.
@@ -105,7 +106,7 @@ class ResidentPages:
         return render(
             request,
             "resident/case.html",
-            {"nav": "track", "case": _told(case), "referral": referral, "helper": helper},
+            {"nav": "track", "case": _told(case, names), "referral": referral, "helper": helper},
         )
 
     def _ask_page(
@@ -127,13 +128,13 @@ class ResidentPages:
         ) % {"typed": typed}
 
 
-def _told(case: PublicCase) -> PublicCase:
+def _told(case: PublicCase, names: tuple[str, ...]) -> PublicCase:
     """
     The case in words that everybody may read: references stand in the public record, so whoever
     likes may open this page. The mail to the reporter has the words whole.
     """
     return replace(
         case,
-        closing_words=case.closing_words and public_words(case.closing_words, case.names),
-        notes=tuple(replace(note, text=public_words(note.text, case.names)) for note in case.notes),
+        closing_words=case.closing_words and public_words(case.closing_words, names),
+        notes=tuple(replace(note, text=public_words(note.text, names)) for note in case.notes),
     )
