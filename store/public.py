@@ -65,9 +65,13 @@ PUBLIC_CASE = """
 """
 
 NAMES = """
-    SELECT c.reporter_name, c.assignee_name, j.reporter_name AS joined_name
+    SELECT reporter_name, assignee_name
+    FROM cases
+    WHERE reference = $1
+    UNION ALL
+    SELECT j.reporter_name, NULL
     FROM cases c
-    JOIN cases j ON j.id = c.id OR j.merged_into = c.id
+    JOIN cases j ON j.merged_into = c.id
     WHERE c.reference = $1
 """
 
