@@ -125,7 +125,7 @@ def measure(rules: int) -> None:
 
     def guess(model: Router = router) -> None:
         for start in range(0, len(texts), BATCH):
-            model.model.guess(texts[start : start + BATCH])
+            model.classifier.guess(texts[start : start + BATCH])
 
     def whole() -> None:
         for start in range(0, len(heard), BATCH):

@@ -257,6 +257,19 @@ class Referral(Part):
     """False: it may concern them."""
 
 
+class TypeGuess(Part):
+    """What a classifier read out of a text, whether it was heeded or not."""
+
+    problem_type: str
+    confidence: float
+    """The calibrated probability, 0 to 1; the resident's own choice has weighed in."""
+    words: tuple[str, ...] = ()
+    """Which words decided, strongest first."""
+    sure: bool = False
+    """Whether that was enough for the city; else a person decides."""
+    model: str = ""
+
+
 class ComplaintRouted(Fact):
     """Where a complaint belongs. No department and no district are real answers: triage."""
 
@@ -295,6 +308,10 @@ class ComplaintRouted(Fact):
     """Why, in plain words, in the order in which it was decided."""
     model: str = ""
     """The classifier's version."""
+    guess: TypeGuess | None = None
+    """What the classifier said, also where somebody's choice or nobody's stands."""
+    shadow: TypeGuess | None = None
+    """What a newer model, which is being tried, would have said; nobody heeds it."""
     teams: tuple[Team, ...] = ()
     """
     In order of preference: the store gives it to the first in which somebody is there, and in it

@@ -42,6 +42,7 @@ from gateway.house import House
 from gateway.intake import Taken as TakenMails
 from gateway.intake import take_folder
 from gateway.key_commands import key
+from gateway.model_commands import evaluate, model, train
 from gateway.open_data.command import open_data
 from gateway.operator.bus_commands import bus
 from gateway.operator.dead_commands import dead
@@ -79,6 +80,9 @@ app.command(user)
 app.command(city)
 app.command(intake)
 app.command(rules)
+app.command(train)
+app.command(evaluate)
+app.command(model)
 app.command(dead)
 app.command(bus)
 app.command(backup)

@@ -39,7 +39,7 @@ from notifier.service import open_sender, open_text_sender
 from router import service as router_service
 from router.geocode import open_geocoder
 from router.rules import City, load_city
-from router.service import Router, open_router
+from router.service import Router, open_router, watch_models
 from store import absences, accounts
 from store import ledger as ledger_
 from store import service as store_service
@@ -249,7 +249,8 @@ def _router(house: House) -> Service:
         async with open_geocoder(asks, house.city.boundary, house.settings.data) as geocoder:
             find = geocoder.find if geocoder else None
             hears = router_service.listeners(house.router, house.bus.tell, find)
-            await _listening("router", house, hears).run(stop)
+            models = Service("models", lambda stop: watch_models(house.router, stop))
+            await _listening("router", house, hears, [models]).run(stop)
 
     heard = router_service.listeners(house.router, house.bus.tell)
     return Service("router", run, tuple(one.durable for one in heard))
@@ -300,7 +301,9 @@ def _text_budget(house: House) -> TextBudget | None:
 
 def _web(house: House) -> Service:
     async def run(stop: asyncio.Event) -> None:
-        await serve(house, stop)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(serve(house, stop), name="web pages")
+            tasks.create_task(watch_models(house.router, stop), name="web models")
 
     return Service("web", run)
 

@@ -14,6 +14,7 @@ from gateway.compose import city_folder
 from gateway.days import begin_of
 from gateway.rules_trial import Trial, Work, try_rules
 from gateway.run import reach, running
+from router.models import written_version
 from router.rules import City, city_with_rules, load_city
 from router.service import Router, open_router
 from store.pool import open_pool
@@ -46,7 +47,7 @@ def try_(
     async def work() -> int:
         now_router = await asyncio.to_thread(open_router, current, models)
         draft_router = (
-            Router(drafted, now_router.model)
+            Router(drafted, now_router.models)
             if _learns_alike(current, drafted)
             else await asyncio.to_thread(open_router, drafted, models)
         )
@@ -107,11 +108,7 @@ def _drafted(current: City, draft: Path) -> City:
 
 
 def _learns_alike(one: City, other: City) -> bool:
-    return (one.examples, one.problem_types, one.classifier) == (
-        other.examples,
-        other.problem_types,
-        other.classifier,
-    )
+    return written_version(one) == written_version(other)
 
 
 # ── telling ─────────────────────────────────────────────────────────────────────────────────────

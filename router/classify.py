@@ -1,17 +1,17 @@
 """
-What a complaint is about: a linear model over words and pieces of words, and how sure it is.
+What a complaint is about: two linear models over words and pieces of words, and how sure they are.
 
-Pure: texts in, guesses out. The model knows when it does not know, and leaves those to a person.
-`learn.py` makes it from examples, once; answering needs no more than arrays.
+Pure: texts in, guesses out. One model draws lines between the types, the other counts words; they
+err in different ways, and their probabilities are mixed and calibrated. A model that a city's
+history taught stands on the one that the written examples taught (`base`). `learn.py` makes
+models; answering needs no more than arrays.
 """
 
-import io
 import re
 import unicodedata
-import zipfile
 from array import array
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
 
@@ -29,10 +29,17 @@ _REASON_WORDS = 4
 
 Floats = NDArray[np.float32]
 
+# How far from a line between two types a text has to lie to be far; what `learn.py` fits is how
+# much that says.
+_MARGIN = 0.15
+_FLOOR = 1e-4
+BASE_WEIGHT = 0.1
+"""How much the base model's opinion counts among words and pieces, before anything is learned."""
+
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """What the model thinks of one text."""
+    """What a model thinks of one text."""
 
     ranked: tuple[tuple[str, float], ...]
     """Problem types with their probabilities, most likely first: enough for a choice and three
@@ -48,90 +55,280 @@ class Guess:
 
 
 @dataclass(frozen=True)
+class Linear:
+    """One row of weights for each word and piece, one column for each label."""
+
+    weights: Floats
+    bias: Floats
+    temperature: float
+    """By what the scores are divided, so that a probability of 0.7 is right seven times in ten."""
+    margins: bool
+    """Whether the scores are distances from lines; else they are logarithms of probabilities."""
+
+    def scores(self, rows: sparse.csr_matrix, besides: Floats | None = None) -> Floats:
+        scores = rows @ self.weights + self.bias
+        if besides is not None:
+            scores = scores + besides
+        if self.margins:
+            scores = -np.logaddexp(0, -scores / _MARGIN)
+        return np.asarray(scores, dtype=np.float32)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """What a model said of examples that it had not seen, and what they were."""
+
+    truth: NDArray[np.int16]
+    probabilities: Floats
+    weight: Floats
+    """How often such a complaint comes."""
+
+
+@dataclass(frozen=True)
 class Model:
     """A trained model: plain arrays and words, so that it can be kept without pickle."""
 
     version: str
+    source: str
+    """`written`: a city's examples taught it; `history`: its complaints did."""
     labels: tuple[str, ...]
-    groups: tuple[int, ...]
-    """Which labels go to the same department: being wrong between them costs nobody a day."""
     words: tuple[str, ...]
     pieces: tuple[str, ...]
     idf: Floats
-    weights: Floats
-    """One row for each word and piece, one column for each label."""
-    bias: Floats
+    lines: Linear
+    counts: Linear
+    prior: Floats
+    """For each label the logarithm of how often it comes, where that was not learned besides."""
+    shares: tuple[float, float]
+    """How much the counts and the base model have to say, where the lines have 1."""
     temperature: float
-    threshold: float
-    """From which probability of its department on a guess is sure."""
-    precision: float
-    """The share of sure guesses that were right, on examples that the model had not seen."""
-    coverage: float
-    """The share of examples that it was sure of."""
-    accuracy: float
-    """The share of examples whose type it named right, sure or not."""
-    top3: float
+    held_out: HeldOut
+    examples: int
+    """How many texts taught it."""
+    base: "Model | None" = None
+    base_weights: Floats | None = None
+    """The part of `lines` that is about the base model's opinion."""
+    figures: Mapping[str, float] = field(default_factory=dict)
+    """What it reached on texts that it had not seen, by the names of `figures.Figures`."""
 
     @cached_property
     def _reader(self) -> "Reader":
         return Reader(self.words, self.pieces, self.idf)
 
     @cached_property
-    def _members(self) -> Floats:
-        """Sums the probabilities of a department's labels into each of its labels."""
-        groups = np.asarray(self.groups)
-        return np.asarray(groups[:, None] == groups[None, :], dtype=np.float32)
+    def _base_places(self) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+        """Which labels of the base model are which of ours."""
+        ours = {label: place for place, label in enumerate(self.labels)}
+        theirs = self.base.labels if self.base else ()
+        both = [(place, ours[label]) for place, label in enumerate(theirs) if label in ours]
+        return np.array([one for one, _ in both], int), np.array([two for _, two in both], int)
 
-    def guess(self, texts: Sequence[str], *, known: Sequence[str | None] = ()) -> list[Guess]:
+    def read(self, texts: Sequence[str]) -> "Reading":
+        """What the model makes of texts; a batch costs a fraction of as many single ones."""
+        plain = [normal(text) for text in texts]
+        return self._read(plain)
+
+    def _read(self, plain: Sequence[str]) -> "Reading":
+        rows = self._reader.rows(plain)
+        base = self.base._read(plain) if self.base else None
+        besides = None
+        if base is not None and self.base_weights is not None:
+            besides = opinion(base.probabilities) @ self.base_weights
+        scores = self.lines.scores(rows, besides), self.counts.scores(rows)
+        of_base = None if base is None else self.taken_over(base.probabilities)
+        return Reading(self, rows, self.mixed(*scores, of_base), base)
+
+    def taken_over(self, of_base: Floats) -> Floats:
+        """The base model's probabilities, of the labels that are also ours."""
+        theirs, ours = self._base_places
+        taken = np.zeros((len(of_base), len(self.labels)), dtype=np.float32)
+        taken[:, ours] = of_base[:, theirs]
+        return taken
+
+    def mixed(self, lines: Floats, counts: Floats, of_base: Floats | None) -> Floats:
+        """One probability for each text and label."""
+        mixed = softmax(lines / self.lines.temperature + self.prior)
+        mixed = mixed + self.shares[0] * softmax(counts / self.counts.temperature + self.prior)
+        if of_base is not None:
+            mixed = mixed + self.shares[1] * of_base
+        return sharpened(mixed, self.temperature)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model made of some texts."""
+
+    model: Model
+    rows: sparse.csr_matrix
+    probabilities: Floats
+    base: "Reading | None"
+
+    def empty(self, number: int) -> bool:
+        """Whether there was nothing in a text that the model knows."""
+        known = self.rows.indptr[number] != self.rows.indptr[number + 1]
+        return not known and (self.base is None or self.base.empty(number))
+
+    def words_for(self, number: int, label: str) -> tuple[str, ...]:
+        """The words of a text that spoke for a label, strongest first."""
+        found: list[str] = []
+        shares = self._shares(number, label)
+        for word in sorted(shares, key=lambda word: -shares[word])[: 3 * _REASON_WORDS]:
+            # "pothole" says it already when "big pothole" comes next.
+            repeats = any(word in held or held in word for held in found)
+            if shares[word] > 0 and not repeats and _TELLS.search(word):
+                found.append(word)
+        return tuple(found[:_REASON_WORDS])
+
+    def _shares(self, number: int, label: str) -> dict[str, float]:
+        model = self.model
+        shares = self.base._shares(number, label) if self.base else {}
+        if label in model.labels:
+            start, end = self.rows.indptr[number], self.rows.indptr[number + 1]
+            columns = self.rows.indices[start:end]
+            told = columns < len(model.words)
+            columns = columns[told]
+            weights = model.lines.weights[columns, model.labels.index(label)]
+            for column, share in zip(
+                columns.tolist(), (self.rows.data[start:end][told] * weights).tolist(), strict=True
+            ):
+                word = model.words[column]
+                shares[word] = shares.get(word, 0.0) + share
+        return shares
+
+
+class Classifier:
+    """A model in the hands of a city, which says where its types go and how sure it has to be."""
+
+    def __init__(self, model: Model, departments: Mapping[str, str], *, precision: float) -> None:
         """
-        What each text is about; a batch costs a fraction of as many single texts.
+        `departments` says for each type that may be answered where it goes; other types of the
+        model are never answered.
+        """
+        self.model = model
+        self._open = np.array([label in departments for label in model.labels], dtype=np.float32)
+        if not self._open.any():
+            raise ValueError(f"{model.version} knows none of the city's types")
+        # Being wrong between two types of one department costs nobody a day.
+        homes = [departments.get(label, label) for label in model.labels]
+        known = {home: place for place, home in enumerate(dict.fromkeys(homes))}
+        groups = np.array([known[home] for home in homes])
+        self._members = np.asarray(groups[:, None] == groups[None, :], dtype=np.float32)
+        self.threshold, self.precision, self.coverage = self._threshold(groups, precision)
+        self._places = {label: place for place, label in enumerate(model.labels)}
 
-        `known` names a type for a text that somebody chose: its probability is then among the
-        ranked, however small.
+    def guess(
+        self,
+        texts: Sequence[str],
+        *,
+        chosen: Sequence[tuple[str, float] | None] = (),
+    ) -> list[Guess]:
+        """
+        What each text is about.
+
+        `chosen` names, for a text, the type that somebody chose and how often such a choice is
+        right: it weighs in, and is among the ranked, however unlikely.
         """
         if not texts:
             return []
-        plain = [normal(text) for text in texts]
-        rows = self._reader.rows(plain)
-        probabilities = softmax((rows @ self.weights + self.bias) / self.temperature)
-        by_department = probabilities @ self._members
+        reading = self.model.read(texts)
+        probabilities = self._among_open(reading.probabilities)
+        wanted: list[int | None] = [None] * len(texts)
+        for number, choice in enumerate(chosen):
+            if choice and (place := self._places.get(choice[0])) is not None:
+                wanted[number] = place
+                probabilities[number] = weighed(probabilities[number], place, choice[1])
+        trust = probabilities @ self._members
         order = np.argsort(-probabilities, axis=1, kind="stable")[:, : _ALTERNATIVES + 1]
-        places = {label: place for place, label in enumerate(self.labels)}
 
         guesses = []
         for number, best in enumerate(order.tolist()):
-            first = best[0]
-            wanted = places.get((known[number] if known else None) or "")
-            if wanted is not None and wanted not in best:
-                best.append(wanted)
+            choice_place = wanted[number]
+            if choice_place is not None and choice_place not in best:
+                best.append(choice_place)
             # Nothing to read is nothing to be sure of, whatever the most common type is.
-            empty = rows.indptr[number] == rows.indptr[number + 1]
+            sure = choice_place is not None or not reading.empty(number)
             guesses.append(
                 Guess(
                     ranked=tuple(
-                        (self.labels[place], round(float(probabilities[number, place]), 4))
+                        (self.model.labels[place], round(float(probabilities[number, place]), 4))
                         for place in best
                     ),
-                    words=self._words_for(rows, number, first),
-                    sure=not empty and bool(by_department[number, first] >= self.threshold),
+                    words=reading.words_for(number, self.model.labels[best[0]]),
+                    sure=sure and bool(trust[number, best[0]] >= self.threshold),
                 )
             )
         return guesses
 
-    def _words_for(self, rows: sparse.csr_matrix, number: int, label: int) -> tuple[str, ...]:
-        start, end = rows.indptr[number], rows.indptr[number + 1]
-        columns = rows.indices[start:end]
-        told = columns < len(self.words)
-        columns = columns[told]
-        share = rows.data[start:end][told] * self.weights[columns, label]
-        found: list[str] = []
-        for place in np.argsort(-share)[: 3 * _REASON_WORDS].tolist():
-            word = self.words[columns[place]]
-            # "pothole" says it already when "big pothole" comes next.
-            repeats = any(word in held or held in word for held in found)
-            if share[place] > 0 and not repeats and _TELLS.search(word):
-                found.append(word)
-        return tuple(found[:_REASON_WORDS])
+    def _among_open(self, probabilities: Floats) -> Floats:
+        among = (probabilities + 1e-9) * self._open
+        return np.asarray(among / among.sum(axis=1, keepdims=True), dtype=np.float32)
+
+    def _threshold(self, groups: NDArray[np.int_], precision: float) -> tuple[float, float, float]:
+        """
+        From which probability of its department on a guess is sure; the share of such guesses
+        that were right among those held out, and how many of all they were.
+        """
+        held = self.model.held_out
+        if len(held.truth) == 0:
+            return 1.1, 0.0, 0.0
+        probabilities = self._among_open(held.probabilities)
+        first = probabilities.argmax(axis=1)
+        trust = (probabilities @ self._members)[np.arange(len(first)), first]
+        return lowest_threshold(trust, groups[first] == groups[held.truth], held.weight, precision)
+
+
+# ── probabilities ───────────────────────────────────────────────────────────────────────────────
+
+
+def softmax(scores: NDArray[np.floating]) -> Floats:
+    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def sharpened(probabilities: Floats, temperature: float) -> Floats:
+    """The same order, further apart (below 1) or closer together (above)."""
+    powers = np.power(np.maximum(probabilities, 1e-9), 1 / temperature)
+    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+
+
+def opinion(probabilities: Floats) -> Floats:
+    """A model's probabilities as features for another."""
+    logarithms = np.log(probabilities + _FLOOR)
+    return np.asarray(
+        BASE_WEIGHT * (logarithms - logarithms.mean(axis=1, keepdims=True)), dtype=np.float32
+    )
+
+
+def weighed(probabilities: Floats, chosen: int, right: float) -> Floats:
+    """
+    One text's probabilities, after somebody chose a type; such choices are right in a share
+    `right` of all cases, and fall on any other type in equal parts of the rest.
+    """
+    others = max(1, len(probabilities) - 1)
+    evidence = np.full(len(probabilities), (1 - right) / others, dtype=np.float32)
+    evidence[chosen] = right
+    after = np.maximum(probabilities, 1e-6) * evidence
+    return np.asarray(after / after.sum(), dtype=np.float32)
+
+
+def lowest_threshold(
+    trust: NDArray[np.floating],
+    right: NDArray[np.bool_],
+    weight: NDArray[np.floating],
+    precision: float,
+) -> tuple[float, float, float]:
+    """
+    The lowest trust from which on a share of at least `precision` was right; that share, and the
+    share of all that it covers. Out of reach: a threshold above 1.
+    """
+    order = np.argsort(-trust, kind="stable")
+    covered = np.cumsum(weight[order])
+    share = np.cumsum((weight * right)[order]) / np.maximum(covered, 1e-9)
+    good = np.flatnonzero(share >= precision)
+    if len(good) == 0:
+        return 1.1, 0.0, 0.0
+    last = int(good[-1])
+    return float(trust[order[last]]), float(share[last]), float(covered[last] / covered[-1])
 
 
 # ── reading text ────────────────────────────────────────────────────────────────────────────────
@@ -156,7 +353,7 @@ def normal(text: str) -> str:
 
 
 _TOKENS = re.compile(r"\w\w+")
-_SHORTEST, _LONGEST = 2, 5
+_SHORTEST, _LONGEST = 3, 4
 _REMEMBERED = 20_000
 
 
@@ -167,7 +364,7 @@ def words_of(plain: str) -> list[str]:
 
 
 def pieces_of(word: str) -> list[str]:
-    """Two to five letters in a row, the blanks around the word counted in: robust to typos."""
+    """Three or four letters in a row, the blanks around the word counted in: robust to typos."""
     padded = f" {word} "
     return [
         padded[start : start + length]
@@ -223,49 +420,3 @@ class Reader:
             )
             self._columns[chunk] = known
         return known
-
-
-def softmax(scores: NDArray[np.floating]) -> Floats:
-    powers = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
-
-
-# ── keeping ─────────────────────────────────────────────────────────────────────────────────────
-
-_FIGURES = ("temperature", "threshold", "precision", "coverage", "accuracy", "top3")
-
-
-def packed(model: Model) -> bytes:
-    """A model as bytes, with nothing in them that could be run."""
-    file = io.BytesIO()
-    np.savez(
-        file,
-        names=np.array(["\n".join(part) for part in (model.labels, model.words, model.pieces)]),
-        version=np.array(model.version),
-        groups=np.array(model.groups),
-        idf=model.idf,
-        weights=model.weights,
-        bias=model.bias,
-        figures=np.array([getattr(model, figure) for figure in _FIGURES]),
-    )
-    return file.getvalue()
-
-
-def unpacked(kept: bytes) -> Model:
-    """The model that was packed; raises ValueError or KeyError for anything else."""
-    try:
-        with np.load(io.BytesIO(kept), allow_pickle=False) as parts:
-            labels, words, pieces = (tuple(str(part).split("\n")) for part in parts["names"])
-            return Model(
-                version=str(parts["version"]),
-                labels=labels,
-                words=words,
-                pieces=pieces,
-                groups=tuple(parts["groups"].tolist()),
-                idf=parts["idf"],
-                weights=parts["weights"],
-                bias=parts["bias"],
-                **dict(zip(_FIGURES, parts["figures"].tolist(), strict=True)),
-            )
-    except (zipfile.BadZipFile, EOFError) as error:
-        raise ValueError(f"is no model: {error}") from error

@@ -43,22 +43,23 @@ def unlist(value: object) -> object:
     return value
 
 
-def _or_none(value: object) -> object:
+def or_none(value: object) -> object:
+    """Nothing for an empty cell."""
     return None if isinstance(value, str) and not value.strip() else value
 
 
 YesNo = Annotated[bool, BeforeValidator(_yes_no)]
 Listed = Annotated[tuple[str, ...], BeforeValidator(unlist)]
 Given = Annotated[str, Field(min_length=1)]
-Maybe = Annotated[str | None, BeforeValidator(_or_none)]
-MaybeDay = Annotated[date | None, BeforeValidator(_or_none)]
+Maybe = Annotated[str | None, BeforeValidator(or_none)]
+MaybeDay = Annotated[date | None, BeforeValidator(or_none)]
 Latitude = Annotated[float, Field(ge=-90, le=90, allow_inf_nan=False)]
 Longitude = Annotated[float, Field(ge=-180, le=180, allow_inf_nan=False)]
 MaybeMetres = Annotated[
-    Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, BeforeValidator(_or_none)
+    Annotated[float, Field(ge=0, allow_inf_nan=False)] | None, BeforeValidator(or_none)
 ]
-MaybeLatitude = Annotated[Latitude | None, BeforeValidator(_or_none)]
-MaybeLongitude = Annotated[Longitude | None, BeforeValidator(_or_none)]
+MaybeLatitude = Annotated[Latitude | None, BeforeValidator(or_none)]
+MaybeLongitude = Annotated[Longitude | None, BeforeValidator(or_none)]
 
 
 class Part(BaseModel):

@@ -1,94 +1,259 @@
 """
-Makes the model that `classify.py` answers with: learned from a city's written examples.
+Makes the models that `classify.py` answers with, and reads and writes them as skops files.
 
-Pure, and alone with scikit-learn: learning takes it seconds and hundreds of megabytes, once, so
-`models.py` runs this file as a process of its own and the router's process never loads it.
+Alone with scikit-learn and skops: they take seconds to load and learning takes hundreds of
+megabytes, so `models.py` runs this file as a process of its own, and no other process ever loads
+them.
 """
 
 import json
 import sys
+import warnings
+import zipfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
-import scipy.linalg as linalg
 import scipy.sparse as sparse
+import skops.io
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.svm import LinearSVC
 
-from router.classify import Floats, Model, Reader, normal, packed, pieces_of, softmax, words_of
+from router.classify import (
+    Floats,
+    HeldOut,
+    Linear,
+    Model,
+    Reader,
+    normal,
+    opinion,
+    pieces_of,
+    sharpened,
+    softmax,
+    words_of,
+)
+from router.figures import figures
+from router.packing import model_from, packed, parts_of, unpacked
+from router.stories import Story
 
-_FOLDS = 3
-_STRENGTH = 10.0
+_STRICTNESS = {"written": 0.1, "history": 0.3}
+_SMOOTHING = 0.02
+_ROUNDS = 8
+_FOLDS = {"written": 2, "history": 5}
+_RAREST_WORD, _RAREST_PIECE = 2, 3
+# What residents wrote may name people; what stands in fewer reports than this is not learned.
+_RAREST_WORD_TOLD = 3
+_BALANCE = 0.5
+"""Rare types count for more: by the root of how rare they are."""
+_SHARES = {"written": (1.0, 0.0), "history": (0.5, 0.3)}
+_MOST_HELD = 1_500
+_MOST_JUDGED = 6_000
+_MOST_PLACES = 48_000
+_MOST_ROWS = 40_000
+
+Ints = NDArray[np.int_]
+T = TypeVar("T")
+Shares = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A complaint whose type is known."""
+
+    problem_type: str
+    text: str
+    weight: float = 1.0
+    """How much it counts: what a person corrected, more than what nobody looked at."""
 
 
 def main() -> None:
-    """Reads the order on stdin (see `models.py`), writes the model to stdout."""
+    """Reads the order on stdin (see `models.py`), writes the model, packed, to stdout."""
     order = json.load(sys.stdin)
-    model = train(
-        [(problem_type, text) for problem_type, text in order["examples"]],
-        order["departments"],
-        precision=order["precision"],
-        version=order["version"],
-    )
+    try:
+        model = _ordered(order)
+        if target := order.get("to"):
+            write_skops(model, Path(target))
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(3)
     sys.stdout.buffer.write(packed(model))
 
 
-def train(
-    examples: Sequence[tuple[str, str]],
-    departments: Mapping[str, str],
-    *,
-    precision: float,
-    version: str = "",
+def _ordered(order: Mapping[str, Any]) -> Model:
+    if order["do"] == "read":
+        return read_skops(Path(order["from"]))
+    if order["do"] == "written":
+        told = [Story(*one) for one in order["stories"]]
+        return learn_written(told, order["shares"], version=order["version"])
+    base = unpacked(Path(order["base"]).read_bytes()) if order["base"] else None
+    rows = [Told(*one) for one in order["told"]]
+    return learn_history(rows, base, version=order["version"])
+
+
+# ── skops ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def write_skops(model: Model, path: Path) -> None:
+    """Keeps a model as a skops file: whole, or not at all."""
+    part = path.with_name(f"{path.name}.part")
+    skops.io.dump(parts_of(model), part, compression=zipfile.ZIP_DEFLATED, compresslevel=9)
+    part.replace(path)
+
+
+def read_skops(path: Path) -> Model:
+    """The model in a skops file; raises ValueError for a file that holds anything but arrays."""
+    try:
+        strange = skops.io.get_untrusted_types(file=path)
+        if strange:
+            raise ValueError(f"holds {', '.join(sorted(strange))}, which no model of ours has")
+        parts = skops.io.load(path, trusted=[])
+    except (zipfile.BadZipFile, KeyError, TypeError, EOFError, AttributeError) as error:
+        raise ValueError(f"is no skops file: {type(error).__name__} {error}") from error
+    if not isinstance(parts, dict) or not all(
+        isinstance(one, np.ndarray) for one in parts.values()
+    ):
+        raise ValueError("is no model: it holds something else")
+    return model_from(parts)
+
+
+# ── written examples ────────────────────────────────────────────────────────────────────────────
+
+
+def learn_written(told: Sequence[Story], shares: Shares, *, version: str = "") -> Model:
+    """
+    A model of stories. `shares` says how often complaints of each type come, where it is known.
+
+    Each half of the sources is judged by what the other half taught, on stories with a second
+    problem in them: harder than most complaints, so that the model is rather less sure than it
+    might be on its first day.
+    """
+    labels = _labels([one.problem_type for one in told])
+    prior = _prior(labels, shares)
+    lessons = [one for one in told if not one.judged]
+    judged = _sample([one for one in told if one.judged], _MOST_JUDGED)
+    fold = {
+        source: place % _FOLDS["written"]
+        for place, source in enumerate(sorted({one.source for one in told}))
+    }
+    scores = _Scores(len(judged), len(labels))
+    truth = _places([one.problem_type for one in judged], labels)
+    for number in range(_FOLDS["written"]):
+        taught = [one for one in lessons if fold[one.source] != number]
+        asked = np.array([fold[one.source] == number for one in judged])
+        if not taught or not asked.any():
+            continue
+        trial = _fit("written", taught, labels, prior)
+        scores.put(
+            asked, trial, [one.text for one, is_it in zip(judged, asked, strict=True) if is_it]
+        )
+    weight = np.exp(prior)[truth] / np.maximum(np.bincount(truth, minlength=len(labels)), 1)[truth]
+    model = _fit("written", lessons, labels, prior)
+    return _calibrated(model, scores, truth, weight, version=version, examples=len(lessons))
+
+
+# ── a city's history ────────────────────────────────────────────────────────────────────────────
+
+
+def learn_history(told: Sequence[Told], base: Model | None, *, version: str = "") -> Model:
+    """
+    A model of complaints whose type is known, on top of what `base` knows already.
+
+    The calibration is of complaints that were judged by models which had not seen them. Types
+    that the base knows and the history has none of stay possible. Raises ValueError for a
+    history with fewer than two types.
+    """
+    told = _sample(told, _MOST_ROWS)
+    seen = Counter(one.problem_type for one in told)
+    if len(seen) < 2:
+        raise ValueError("there are complaints of fewer than two types to learn from")
+    labels = tuple(sorted(set(seen) | set(base.labels if base else ())))
+    prior = np.zeros(len(labels), dtype=np.float32)
+    truth = _places([one.problem_type for one in told], labels)
+    texts = [one.text for one in told]
+    fold = np.zeros(len(told), dtype=int)
+    for label in range(len(labels)):
+        own = np.flatnonzero(truth == label)
+        fold[own] = np.arange(len(own)) % _FOLDS["history"]
+    # The same words twice are one complaint told again: it must not be judged by itself.
+    first: dict[str, int] = {}
+    for place, text in enumerate(texts):
+        fold[place] = fold[first.setdefault(normal(text), place)]
+
+    of_base = base.read(texts).probabilities if base else None
+    scores = _Scores(len(told), len(labels))
+    for number in range(_FOLDS["history"]):
+        asked = fold == number
+        if not asked.any() or len(set(truth[~asked].tolist())) < 2:
+            continue
+        taught = [one for one, is_asked in zip(told, asked, strict=True) if not is_asked]
+        trial = _fit(
+            "history", taught, labels, prior, base, None if of_base is None else of_base[~asked]
+        )
+        scores.put(asked, trial, [text for text, is_it in zip(texts, asked, strict=True) if is_it])
+    weight = np.array([one.weight for one in told], dtype=np.float32)
+    model = _fit("history", told, labels, prior, base, of_base)
+    return _calibrated(model, scores, truth, weight, version=version, examples=len(told))
+
+
+# ── fitting ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def _fit(
+    source: str,
+    told: Sequence[Story] | Sequence[Told],
+    labels: tuple[str, ...],
+    prior: Floats,
+    base: Model | None = None,
+    of_base: Floats | None = None,
 ) -> Model:
-    """
-    A model of `examples`, pairs of problem type and text.
-
-    `departments` says where each type goes. The threshold is the lowest at which, on examples
-    that it did not see, the share of sure guesses that reach the right department is at least
-    `precision`.
-    """
-    plain = [normal(text) for _, text in examples]
-    labels = tuple(sorted({problem_type for problem_type, _ in examples}))
-    places = {label: place for place, label in enumerate(labels)}
-    truth = np.array([places[problem_type] for problem_type, _ in examples])
-    homes = sorted({departments[label] for label in labels})
-    groups = np.array([homes.index(departments[label]) for label in labels])
-
-    words, word_idf = _vocabulary([words_of(text) for text in plain], rarest=1)
+    plain = [normal(one.text) for one in told]
+    truth = _places([one.problem_type for one in told], labels)
+    words, word_idf = _vocabulary(
+        [words_of(text) for text in plain],
+        rarest=_RAREST_WORD if source == "written" else _RAREST_WORD_TOLD,
+    )
     pieces, piece_idf = _vocabulary(
         [[piece for chunk in text.split() for piece in pieces_of(chunk)] for text in plain],
-        rarest=2,
+        rarest=_RAREST_PIECE,
     )
     idf = np.concatenate([word_idf, piece_idf])
     rows = Reader(words, pieces, idf).rows(plain)
-    basis = _basis(rows)
+    besides = opinion(of_base) if of_base is not None else np.zeros((len(told), 0), np.float32)
+    weight = _balance(truth, labels) * np.array([getattr(one, "weight", 1.0) for one in told])
 
-    scores = _unseen_scores(basis, truth, len(labels))
-    temperature = _temperature(scores, truth)
-    probabilities = softmax(scores / temperature)
-    first = probabilities.argmax(axis=1)
-    best = np.argsort(-probabilities, axis=1)[:, :3]
-    trust = (probabilities @ (groups[:, None] == groups[None, :]))[np.arange(len(first)), first]
-    right = groups[first] == groups[truth]
-    threshold, reached, coverage = _threshold(trust, right, precision)
-
-    weights, bias = _fit(basis, truth, len(labels))
+    lines_weights, lines_bias = _lines(
+        sparse.hstack([rows, sparse.csr_matrix(besides)]).tocsr(),
+        truth,
+        weight / weight.mean(),
+        len(labels),
+        _STRICTNESS[source],
+    )
+    counts_weights, counts_bias = _counts(rows, truth, len(labels), uniform=source == "written")
+    features = len(idf)
+    kept = _telling(idf, lines_weights[:features], counts_weights)
     return Model(
-        version=version,
+        version="",
+        source=source,
         labels=labels,
-        groups=tuple(groups.tolist()),
-        words=words,
-        pieces=pieces,
-        idf=idf,
-        weights=_unfolded(rows, basis, weights),
-        bias=bias,
-        temperature=temperature,
-        threshold=threshold,
-        precision=reached,
-        coverage=coverage,
-        accuracy=float((first == truth).mean()),
-        top3=float((best == truth[:, None]).any(axis=1).mean()),
+        words=tuple(words[place] for place in kept if place < len(words)),
+        pieces=tuple(pieces[place - len(words)] for place in kept if place >= len(words)),
+        idf=idf[kept],
+        lines=Linear(lines_weights[:features][kept], lines_bias, 1.0, margins=True),
+        counts=Linear(counts_weights[kept], counts_bias, 1.0, margins=False),
+        prior=prior,
+        shares=_SHARES[source] if base is not None else (_SHARES[source][0], 0.0),
+        temperature=1.0,
+        held_out=HeldOut(
+            np.zeros(0, np.int16), np.zeros((0, len(labels)), np.float32), np.zeros(0, np.float32)
+        ),
+        examples=len(told),
+        base=base,
+        base_weights=lines_weights[features:] if base is not None else None,
     )
 
 
@@ -97,78 +262,158 @@ def _vocabulary(texts: Sequence[Sequence[str]], *, rarest: int) -> tuple[tuple[s
     seen = Counter(term for terms in texts for term in set(terms))
     kept = tuple(sorted(term for term, count in seen.items() if count >= rarest))
     counts = np.array([seen[term] for term in kept], dtype=np.float32)
-    return kept, np.log((1 + len(texts)) / (1 + counts)) + 1
+    return kept, np.asarray(np.log((1 + len(texts)) / (1 + counts)) + 1, dtype=np.float32)
 
 
-def _basis(rows: sparse.csr_matrix) -> Floats:
-    """
-    The same examples in as many dimensions as there are examples, angles and lengths kept.
-
-    A ridge-penalised model only ever uses the space that the examples span. There are twenty
-    times as many words as examples, so learning in that space is many times faster and ends
-    at the same weights.
-    """
-    likeness = (rows @ rows.T).toarray().astype(np.float64)
-    likeness[np.diag_indices_from(likeness)] += 1e-6
-    basis = linalg.cholesky(likeness, lower=True, overwrite_a=True, check_finite=False)
-    return np.asarray(basis, dtype=np.float32)
-
-
-def _unfolded(rows: sparse.csr_matrix, basis: Floats, weights: Floats) -> Floats:
-    """The weights of `basis` as weights of words and pieces."""
-    duals = linalg.solve_triangular(basis, weights, lower=True, trans="T", check_finite=False)
-    return np.ascontiguousarray(rows.T @ duals, dtype=np.float32)
-
-
-def _fit(basis: Floats, truth: NDArray[np.int_], classes: int) -> tuple[Floats, Floats]:
-    model = LogisticRegression(C=_STRENGTH, max_iter=60, tol=1e-3).fit(basis, truth)
-    weights = np.zeros((basis.shape[1], classes), dtype=np.float32)
-    bias = np.full(classes, -30.0, dtype=np.float32)
-    if len(model.classes_) == 2:
-        weights[:, model.classes_] = np.concatenate([-model.coef_, model.coef_]).T / 2
-        bias[model.classes_] = np.array([-1.0, 1.0]) * model.intercept_ / 2
+def _lines(
+    rows: sparse.csr_matrix, truth: Ints, weight: NDArray[Any], labels: int, strictness: float
+) -> tuple[Floats, Floats]:
+    """For each label the line that parts it from all others; labels that nobody told are far."""
+    machine = LinearSVC(C=strictness, max_iter=_ROUNDS, tol=1e-2, random_state=0)
+    with warnings.catch_warnings():
+        # It goes on for ever about digits that no answer depends on.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        machine.fit(rows, truth, sample_weight=weight)
+    weights = np.zeros((rows.shape[1], labels), dtype=np.float32)
+    bias = np.full(labels, -2.0, dtype=np.float32)
+    if len(machine.classes_) == 2:
+        weights[:, machine.classes_] = np.concatenate([-machine.coef_, machine.coef_]).T
+        bias[machine.classes_] = np.array([-1.0, 1.0]) * machine.intercept_
     else:
-        weights[:, model.classes_] = model.coef_.T
-        bias[model.classes_] = model.intercept_
+        weights[:, machine.classes_] = machine.coef_.T
+        bias[machine.classes_] = machine.intercept_
     return weights, bias
 
 
-def _unseen_scores(basis: Floats, truth: NDArray[np.int_], classes: int) -> Floats:
-    """What a model says of each example that was trained without it."""
-    scores = np.zeros((len(truth), classes), dtype=np.float32)
-    # Every fold gets its part of each type, in the order in which the examples stand.
-    fold = np.zeros(len(truth), dtype=np.int_)
-    for label in range(classes):
-        own = np.flatnonzero(truth == label)
-        fold[own] = np.arange(len(own)) % _FOLDS
-    for number in range(_FOLDS):
-        seen, unseen = fold != number, fold == number
-        weights, bias = _fit(basis[seen], truth[seen], classes)
-        scores[unseen] = basis[unseen] @ weights + bias
-    return scores
+def _counts(
+    rows: sparse.csr_matrix, truth: Ints, labels: int, *, uniform: bool
+) -> tuple[Floats, Floats]:
+    """The logarithm of how often each label has each word; only differences count."""
+    counter = MultinomialNB(alpha=_SMOOTHING, fit_prior=not uniform).fit(rows, truth)
+    logarithms = counter.feature_log_prob_
+    weights = np.zeros((rows.shape[1], labels), dtype=np.float32)
+    weights[:, counter.classes_] = (logarithms - logarithms.mean(axis=0, keepdims=True)).T
+    bias = np.full(labels, -100.0, dtype=np.float32)
+    bias[counter.classes_] = counter.class_log_prior_
+    return weights, bias
 
 
-def _temperature(scores: Floats, truth: NDArray[np.int_]) -> float:
-    """By what to divide the scores so that a probability of 0.7 is right seven times in ten."""
-    candidates = np.geomspace(0.2, 5, 60)
+def _telling(idf: Floats, lines: Floats, counts: Floats) -> Ints:
+    """The words and pieces that move an answer most, in their order; the rest costs only room."""
+    if len(idf) <= _MOST_PLACES:
+        return np.arange(len(idf))
+    pull = idf * (np.abs(lines).max(axis=1) + 0.02 * np.abs(counts).max(axis=1))
+    return np.sort(np.argsort(-pull, kind="stable")[:_MOST_PLACES])
+
+
+def _balance(truth: Ints, labels: tuple[str, ...]) -> NDArray[Any]:
+    counts = np.bincount(truth, minlength=len(labels))
+    return np.asarray((counts[truth] / counts.max()) ** -_BALANCE)
+
+
+# ── calibrating ─────────────────────────────────────────────────────────────────────────────────
+
+
+class _Scores:
+    """What trial models said of texts that they had not seen."""
+
+    def __init__(self, texts: int, labels: int) -> None:
+        self.lines = np.zeros((texts, labels), dtype=np.float32)
+        self.counts = np.zeros((texts, labels), dtype=np.float32)
+        self.of_base = np.zeros((texts, labels), dtype=np.float32)
+        self.known = np.zeros(texts, dtype=bool)
+
+    def put(self, asked: NDArray[np.bool_], model: Model, texts: Sequence[str]) -> None:
+        reading = model.read(texts)
+        besides = None
+        if reading.base is not None and model.base_weights is not None:
+            besides = opinion(reading.base.probabilities) @ model.base_weights
+            self.of_base[asked] = model.taken_over(reading.base.probabilities)
+        self.lines[asked] = model.lines.scores(reading.rows, besides)
+        self.counts[asked] = model.counts.scores(reading.rows)
+        self.known |= asked
+
+
+def _calibrated(
+    model: Model, scores: _Scores, truth: Ints, weight: NDArray[Any], *, version: str, examples: int
+) -> Model:
+    """The model with temperatures, figures and what was held out to set thresholds by."""
+    known = scores.known
+    truth, weight = truth[known], weight[known]
+    lines, counts, of_base = scores.lines[known], scores.counts[known], scores.of_base[known]
+    if len(truth) == 0:
+        return replace(model, version=version, examples=examples)
+    prior = model.prior
+    model = replace(
+        model,
+        lines=replace(
+            model.lines,
+            temperature=_best(lambda one: softmax(lines / one + prior), truth, weight),
+        ),
+        counts=replace(
+            model.counts,
+            temperature=_best(lambda one: softmax(counts / one + prior), truth, weight),
+        ),
+    )
+    mixed = model.mixed(lines, counts, of_base if model.base else None)
+    sharpness = _best(lambda one: sharpened(mixed, one), truth, weight)
+    probabilities = sharpened(mixed, sharpness)
+    reached = asdict(
+        figures(probabilities, model.labels, [model.labels[place] for place in truth], weight)
+    )
+    held = _spread(len(truth), _MOST_HELD)
+    return replace(
+        model,
+        version=version,
+        examples=examples,
+        temperature=sharpness,
+        held_out=HeldOut(
+            truth[held].astype(np.int16),
+            probabilities[held],
+            weight[held].astype(np.float32),
+        ),
+        figures={name: float(figure) for name, figure in reached.items()},
+    )
+
+
+def _best(said: Any, truth: Ints, weight: NDArray[Any]) -> float:
+    """The temperature at which what happened was least surprising."""
     rows = np.arange(len(truth))
+    candidates = np.geomspace(0.2, 8, 60)
     losses = [
-        -float(np.log(softmax(scores / candidate)[rows, truth] + 1e-9).mean())
-        for candidate in candidates
+        -float((weight * np.log(said(float(one))[rows, truth] + 1e-9)).sum()) for one in candidates
     ]
     return float(candidates[int(np.argmin(losses))])
 
 
-def _threshold(
-    trust: NDArray[np.floating], right: NDArray[np.bool_], precision: float
-) -> tuple[float, float, float]:
-    order = np.argsort(-trust, kind="stable")
-    share = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
-    good = np.flatnonzero(share >= precision)
-    if len(good) == 0:
-        return 1.1, 0.0, 0.0  # never sure: no threshold is good enough
-    last = int(good[-1])
-    return float(trust[order[last]]), float(share[last]), (last + 1) / len(order)
+# ── small things ────────────────────────────────────────────────────────────────────────────────
+
+
+def _labels(types: Sequence[str]) -> tuple[str, ...]:
+    return tuple(sorted(set(types)))
+
+
+def _places(types: Sequence[str], labels: Sequence[str]) -> Ints:
+    places = {label: place for place, label in enumerate(labels)}
+    return np.array([places[one] for one in types], dtype=int)
+
+
+def _prior(labels: Sequence[str], shares: Shares) -> Floats:
+    known = [shares[label] for label in labels if label in shares]
+    usual = sum(known) / len(known) if known else 1.0
+    shown = np.array([shares.get(label, usual) for label in labels], dtype=np.float64)
+    return np.asarray(np.log(shown / shown.sum()), dtype=np.float32)
+
+
+def _sample(things: Sequence[T], most: int) -> list[T]:
+    return [things[place] for place in _spread(len(things), most)]
+
+
+def _spread(count: int, most: int) -> list[int]:
+    """At most so many places, evenly over all."""
+    if count <= most:
+        return list(range(count))
+    return sorted({round(place * (count - 1) / (most - 1)) for place in range(most)})
 
 
 if __name__ == "__main__":

@@ -1,5 +1,13 @@
 """
-Trained models in a folder: one file for each set of examples, made when it is first needed.
+The models of a city: which one answers, which one runs in its shadow, and where they are kept.
+
+A folder holds what the city's history taught, as skops files: `active.skops` answers, and
+`shadow.skops` is asked besides and not heeded. Without them the written examples answer: their
+model comes along with the city's folder (`model.skops`), or is learned when it is first needed.
+A file that cannot be read never stops the routing: it is told, and the next best model answers.
+
+Whatever takes scikit-learn or skops happens in a process of its own (`learn.py`); what came out
+is kept beside, in a form that loads in a moment (`*.npz`), and can be deleted at any time.
 """
 
 import fcntl
@@ -9,64 +17,157 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from importlib.metadata import version as version_of
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import structlog
 
-from router.classify import Model, unpacked
+from router.classify import Model
+from router.packing import FORMAT, packed, unpacked
+from router.rules import City
+from router.stories import stories
 
 log = structlog.stdlib.get_logger()
 
-# Part of a file's name: whoever changes what a model is, or how it is kept, counts on here.
-_CODE_VERSION = "1"
+# Part of the version of a model: whoever changes how it is learned counts on here.
+LEARNING = 3
+
+ACTIVE, SHADOW, SHIPPED = "active.skops", "shadow.skops", "model.skops"
 
 _ROOT = Path(__file__).parents[1]
-_LONGEST = 300
+_LONGEST = 900  # seconds
 
 
-class ModelCache:
-    """The folder; what lies in it can be deleted at any time and is made again."""
+class BadModel(Exception):
+    """A file that is no model, or examples that none can be learned from; says why."""
+
+
+@dataclass(frozen=True)
+class Models:
+    """What answers, and what runs in its shadow."""
+
+    active: Model
+    shadow: Model | None = None
+    faults: tuple[str, ...] = ()
+    """What could not be read, in sentences."""
+
+
+class ModelFolder:
+    """The folder of a city's models."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
-    def model_of(
-        self,
-        examples: Sequence[tuple[str, str]],
-        departments: Mapping[str, str],
-        *,
-        precision: float,
-    ) -> Model:
-        """The model of these examples, trained now if it never was."""
-        order = {
-            "examples": [[problem_type, text] for problem_type, text in examples],
-            "departments": dict(departments),
-            "precision": precision,
-        }
-        version = _version(order)
-        path = self._folder / f"{version}.npz"
+    def open(self, city: City) -> Models:
+        """The models of a city; its written examples are learned now if they never were."""
+        faults: list[str] = []
+        active = self._history(ACTIVE, city, faults)
+        shadow = self._history(SHADOW, city, faults)
+        for fault in faults:
+            log.error("a model cannot be used", reason=fault)
+        return Models(active or self.written(city), shadow, tuple(faults))
+
+    def marks(self) -> tuple[object, ...]:
+        """Something that differs whenever another model has come into the folder."""
+        return tuple(_mark(self.folder / name) for name in (ACTIVE, SHADOW))
+
+    # ── what was written ────────────────────────────────────────────────────────────────────────
+
+    def written(self, city: City) -> Model:
+        """The model of the city's written examples."""
+        version = written_version(city)
+        path = self.folder / f"{version}.npz"
         with self._alone(version):
             try:
                 return unpacked(path.read_bytes())
             except FileNotFoundError:
-                log.info("learning from examples", model=version, examples=len(examples))
-            except (ValueError, KeyError, OSError) as error:
-                # Half a file or a damaged one: the examples are still there to learn from.
+                pass
+            except (ValueError, OSError) as error:
+                # Half a file or a damaged one: what it was made from is still there.
                 log.warning("model cache unreadable", model=version, error=str(error))
-            learned = _learn(order | {"version": version})
-            self._keep(path, learned)
-        return unpacked(learned)
+            model = self._shipped(city, version)
+            if model is None:
+                log.info("learning from written examples, once", model=version)
+                model = learn_written(city)
+            self._keep(path, packed(model))
+        return model
+
+    def _shipped(self, city: City, version: str) -> Model | None:
+        path = city.folder / SHIPPED
+        if not path.exists():
+            return None
+        try:
+            model = read(path)
+        except BadModel as error:
+            log.error("a model cannot be used", reason=str(error))
+            return None
+        if model.version != version:
+            log.info("the city's model.skops is of other examples", model=model.version)
+            return None
+        return model
+
+    # ── what history taught ─────────────────────────────────────────────────────────────────────
+
+    def history(self, name: str) -> Model | None:
+        """The model in one of the folder's files, or None; raises BadModel for a broken one."""
+        path = self.folder / name
+        try:
+            told = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise BadModel(f"{path} cannot be read: {error.strerror}.") from error
+        cache = self.folder / f"{hashlib.sha256(told).hexdigest()[:24]}.npz"
+        try:
+            return unpacked(cache.read_bytes())
+        except (FileNotFoundError, ValueError, OSError):
+            model = read(path)
+            self._keep(cache, packed(model))
+            return model
+
+    def _history(self, name: str, city: City, faults: list[str]) -> Model | None:
+        try:
+            model = self.history(name)
+        except BadModel as error:
+            faults.append(str(error))
+            return None
+        if model and not set(model.labels) & {kind.name for kind in city.offered}:
+            faults.append(f"{self.folder / name} knows none of the city's types.")
+            return None
+        return model
+
+    def cast_shadow(self, told: Sequence[tuple[str, str, float]], base: Model) -> Model:
+        """
+        Learns from complaints (type, text, weight) on top of `base`, and lets the new model run in
+        shadow. Raises BadModel when they are not enough to learn from.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return learn_history(told, base, to=self.folder / SHADOW)
+
+    def promote(self) -> None:
+        """The shadow answers from now on. Raises FileNotFoundError when there is none."""
+        (self.folder / SHADOW).replace(self.folder / ACTIVE)
+
+    def discard(self, name: str) -> bool:
+        """Forgets a model of the history; whether there was one."""
+        try:
+            (self.folder / name).unlink()
+        except FileNotFoundError:
+            return False
+        return True
+
+    # ── keeping ─────────────────────────────────────────────────────────────────────────────────
 
     @contextmanager
     def _alone(self, version: str) -> Iterator[None]:
         # Two processes that start together learn once: the second waits, and reads.
         with ExitStack() as held:
             try:
-                self._folder.mkdir(parents=True, exist_ok=True)
-                lock = held.enter_context((self._folder / f"{version}.lock").open("a"))
+                self.folder.mkdir(parents=True, exist_ok=True)
+                lock = held.enter_context((self.folder / f"{version}.lock").open("a"))
                 fcntl.flock(lock, fcntl.LOCK_EX)
             except OSError as error:
                 log.warning("models cannot be kept", error=str(error))
@@ -74,8 +175,8 @@ class ModelCache:
 
     def _keep(self, path: Path, learned: bytes) -> None:
         try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(dir=self._folder, suffix=".part")
+            self.folder.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=self.folder, suffix=".part")
             with os.fdopen(handle, "wb") as file:
                 file.write(learned)
                 file.flush()
@@ -86,25 +187,97 @@ class ModelCache:
             log.warning("model not kept", model=path.stem, error=str(error))
 
 
-def _version(order: Mapping[str, object]) -> str:
-    told = json.dumps([_CODE_VERSION, version_of("scikit-learn"), order], sort_keys=True)
-    return hashlib.sha256(told.encode()).hexdigest()[:16]
+# ── learning and reading, in another process ────────────────────────────────────────────────────
 
 
-def _learn(order: Mapping[str, object]) -> bytes:
-    # Its own process: scikit-learn and the memory that learning takes leave with it.
-    done = subprocess.run(
-        [sys.executable, "-m", "router.learn"],
-        input=json.dumps(order).encode(),
-        capture_output=True,
-        cwd=_ROOT,
-        # Matrices of this size are done sooner by one thread than by two that wait for each other.
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
-        timeout=_LONGEST,
-        check=False,
+def written_version(city: City) -> str:
+    """The version of the model that a city's written examples make."""
+    told = json.dumps(
+        [
+            FORMAT,
+            LEARNING,
+            city.teaching,
+            [(one.problem_type, one.language, one.line) for one in city.patterns.patterns],
+            city.patterns.words,
+            city.patterns.around,
+            city.shares,
+        ],
+        sort_keys=True,
+        default=str,
     )
-    if done.returncode != 0:
-        raise RuntimeError(
-            f"learning from the examples failed: {done.stderr.decode(errors='replace')[-2000:]}"
+    return f"written-{hashlib.sha256(told.encode()).hexdigest()[:12]}"
+
+
+def learn_written(city: City, *, to: Path | None = None) -> Model:
+    """Learns a city's written examples, now; `to` keeps the model as a skops file besides."""
+    told = stories(city.patterns, city.teaching)
+    return _child(
+        {
+            "do": "written",
+            "stories": [(one.problem_type, one.text, one.source, one.judged) for one in told],
+            "shares": dict(city.shares),
+            "version": written_version(city),
+            "to": str(to) if to else "",
+        }
+    )
+
+
+def learn_history(
+    told: Sequence[tuple[str, str, float]], base: Model | None, *, to: Path | None = None
+) -> Model:
+    """Learns from complaints: type, text, weight. Raises BadModel when they are too few."""
+    digest = hashlib.sha256(
+        json.dumps([FORMAT, LEARNING, base.version if base else "", told]).encode()
+    )
+    with tempfile.TemporaryDirectory(prefix="buckstop-") as folder:
+        kept = Path(folder) / "base.npz"
+        if base is not None:
+            kept.write_bytes(packed(base))
+        return _child(
+            {
+                "do": "history",
+                "told": list(told),
+                "base": str(kept) if base is not None else "",
+                "version": f"history-{digest.hexdigest()[:12]}",
+                "to": str(to) if to else "",
+            }
         )
-    return done.stdout
+
+
+def read(path: Path) -> Model:
+    """The model in a skops file; raises BadModel, saying why, for anything else."""
+    try:
+        return _child({"do": "read", "from": str(path)})
+    except BadModel as error:
+        raise BadModel(f"{path} {error}") from error
+
+
+def _child(order: dict[str, Any]) -> Model:
+    # Its own process: scikit-learn, skops and the memory that learning takes leave with it.
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "router.learn"],
+            input=json.dumps(order).encode(),
+            capture_output=True,
+            cwd=_ROOT,
+            # One thread is done sooner than two that wait for each other.
+            env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
+            timeout=_LONGEST,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise BadModel(f"could not be made: {error}.") from error
+    words = done.stderr.decode(errors="replace").strip()
+    if done.returncode == 3:
+        raise BadModel(words)
+    if done.returncode != 0:
+        raise BadModel(f"could not be made: {words[-1000:]}")
+    return unpacked(done.stdout)
+
+
+def _mark(path: Path) -> object:
+    try:
+        about = path.stat()
+    except OSError:
+        return None
+    return about.st_ino, about.st_mtime_ns, about.st_size

@@ -7,21 +7,21 @@ a bad rule stops the start, not a complaint.
 """
 
 import hashlib
-import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import shapely
-from pydantic import Field, ValidationError
+from pydantic import BeforeValidator, Field, ValidationError
 from shapely.geometry.base import BaseGeometry
 
 from router.districts import in_order
 from router.emergency import EmergencyWords
 from router.emergency import faults as bad_phrases
+from router.examples import Example, check_examples, read_examples, read_patterns
 from router.folder import (
     Given,
     Latitude,
@@ -33,6 +33,7 @@ from router.folder import (
     Part,
     Words,
     YesNo,
+    or_none,
 )
 from router.folder import made as _made
 from router.folder import read_features as _features
@@ -41,6 +42,7 @@ from router.folder import read_text as _text
 from router.folder import sentences as _sentences
 from router.folder import spoken as _spoken
 from router.gazetteer import Gazetteer
+from router.patterns import Patterns
 from router.place_files import (
     ADDRESSES,
     PLACES,
@@ -83,6 +85,9 @@ class ProblemType(Part):
     """Whether residents may choose it and the router may guess it; no means staff only."""
     label: Words
     hint: Words
+    share: Annotated[Annotated[float, Field(gt=0)] | None, BeforeValidator(or_none)] = None
+    """Of a thousand complaints so many are of this type, roughly, before the city's own history
+    tells; None: as many as of others."""
     origin: str = ""
     reach: MaybeMetres = None
     """
@@ -183,11 +188,8 @@ class MapView(Part):
 class ClassifierRules(Part):
     precision: float = Field(default=0.8, gt=0, lt=1)
     """How many of the complaints that are sorted by themselves have to be right."""
-
-
-class Example(NamedTuple):
-    problem_type: str
-    text: str
+    residents_right: float = Field(default=0.9, gt=0, lt=1)
+    """How many of the types that residents choose themselves are right; with that they weigh in."""
 
 
 class About(Part):
@@ -228,6 +230,7 @@ class City(About):
     referrals: Referrals = Field(default_factory=Referrals)
     """Who handles what is not the city's."""
     examples: tuple[Example, ...] = ()
+    patterns: Patterns = Patterns()
     areas: tuple[Area, ...] = ()
     dangers: Dangers = Dangers()
     rules: RoutingRules = RoutingRules()
@@ -278,6 +281,22 @@ class City(About):
     @cached_property
     def department_of_person(self) -> Mapping[str, str | None]:
         return {person.id: person.department for person in self.people}
+
+    @cached_property
+    def teaching(self) -> tuple[Example, ...]:
+        """The written examples, and what each type is called and said to be."""
+        labels = (
+            Example(kind.name, words[language], language)
+            for kind in self.offered
+            for words in (kind.label, kind.hint)
+            for language in self.languages
+        )
+        return (*self.examples, *labels)
+
+    @cached_property
+    def shares(self) -> Mapping[str, float]:
+        """How often complaints of a type come, where the folder says it."""
+        return {kind.name: kind.share for kind in self.offered if kind.share is not None}
 
     @cached_property
     def points(self) -> Mapping[str, tuple[float, float]]:
@@ -345,7 +364,8 @@ def load_city(path: Path) -> City:
     gazetteer = read_gazetteer(
         path, places, referrals.towns, about.name if about else "", boundary, faults
     )
-    examples = _examples(path, faults)
+    examples = read_examples(path, faults)
+    patterns = read_patterns(path, faults)
     areas = _areas(path, faults)
     dangers = _dangers(path, languages, faults)
     rules_text = _text(path, FILE, faults) if (path / FILE).exists() else None
@@ -363,7 +383,7 @@ def load_city(path: Path) -> City:
     _check_people(people, departments, districts, faults)
     _check_map(boundary, districts, faults)
     check_places(places, boundary, faults)
-    _check_examples(examples, problem_types, faults)
+    check_examples(examples, patterns, [kind for _, kind in problem_types], faults)
     known = _known(
         [department for _, department in departments],
         [kind for _, kind in problem_types],
@@ -389,6 +409,7 @@ def load_city(path: Path) -> City:
         gazetteer=gazetteer,
         referrals=referrals,
         examples=tuple(example for _, example in examples),
+        patterns=patterns,
         areas=tuple(areas),
         dangers=dangers,
         rules=rules,
@@ -571,6 +592,7 @@ def _problem_types(
             "name": row["problem_type"],
             "department": row["department"],
             "offered": row["offered"],
+            "share": row.get("share", ""),
             "origin": row.get("origin", ""),
             "reach": row.get("reach", ""),
             "shared": row.get("shared", "").strip() or "yes",
@@ -629,27 +651,6 @@ def _areas(folder: Path, faults: list[str]) -> list[Area]:
             faults.append(f'{file}, feature {number}: "{name}" stands there twice.')
         else:
             read.append(Area(name=name, area=area))
-    return read
-
-
-def _examples(folder: Path, faults: list[str]) -> list[tuple[int, Example]]:
-    text = _text(folder, "examples.jsonl", faults)
-    read = []
-    for line, row in enumerate((text or "").splitlines(), start=1):
-        if not row.strip():
-            continue
-        try:
-            value = json.loads(row)
-            example = Example(value["problem_type"], value["text"])
-        except (ValueError, KeyError, TypeError):
-            faults.append(
-                f"examples.jsonl, line {line}: is no JSON object with problem_type and text."
-            )
-            continue
-        if not isinstance(example.text, str) or not example.text.strip():
-            faults.append(f"examples.jsonl, line {line}: text is empty.")
-        else:
-            read.append((line, example))
     return read
 
 
@@ -752,32 +753,6 @@ def _check_map(
     for district in districts:
         if district.area.difference(boundary).area > _SLIVER * district.area.area:
             faults.append(f'districts.geojson: "{district.name}" reaches outside boundary.geojson.')
-
-
-def _check_examples(
-    examples: Sequence[tuple[int, Example]],
-    problem_types: Sequence[tuple[int, ProblemType]],
-    faults: list[str],
-) -> None:
-    types = {kind.name: kind for _, kind in problem_types}
-    shown = dict.fromkeys((name for name, kind in types.items() if kind.offered), 0)
-    for line, example in examples:
-        kind = types.get(example.problem_type)
-        if kind is None:
-            faults.append(
-                f'examples.jsonl, line {line}: "{example.problem_type}" is not in '
-                "problem-types.csv."
-            )
-        elif not kind.offered:
-            faults.append(
-                f'examples.jsonl, line {line}: "{kind.name}" is for staff only and never guessed, '
-                "so it takes no examples."
-            )
-        else:
-            shown[kind.name] += 1
-    for name, count in shown.items():
-        if count < 5:
-            faults.append(f'examples.jsonl: "{name}" has {count} examples; it needs at least 5.')
 
 
 def _check_unique(file: str, names: Iterable[tuple[int, str]], faults: list[str]) -> None:

@@ -4,6 +4,7 @@ The router: every complaint that is received gets its type, its place and its de
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID
@@ -20,15 +21,16 @@ from bus.contracts import (
     Person,
     PlaceChoice,
     Team,
+    TypeGuess,
 )
 from bus.identity import fact_id
 from bus.publish import Tell
 from bus.worker import Listener
 from router.assign import Group, assign
-from router.classify import Guess, Model
+from router.classify import Classifier, Guess, Model
 from router.locate import Answer, Located, Locator, Outcome, Spot
 from router.match import Asked, Matcher
-from router.models import ModelCache
+from router.models import ModelFolder, Models
 from router.referrals import Referral
 from router.rules import City, Worker
 
@@ -37,13 +39,18 @@ log = structlog.stdlib.get_logger()
 # Up to so many letters the answer takes a few milliseconds, less than a thread is worth.
 _INLINE = 2_000
 
+_LOOK_FOR_MODELS = 5.0  # seconds
+
 
 class Router:
-    """One city's rules and its trained model; answers batches, keeps nothing."""
+    """One city's rules and its trained models; answers batches, keeps nothing."""
 
-    def __init__(self, city: City, model: Model) -> None:
+    def __init__(self, city: City, models: Models, folder: ModelFolder | None = None) -> None:
+        """`folder` is where other models may come in while it runs."""
         self.city = city
-        self.model = model
+        self._folder = folder
+        self._marks = folder.marks() if folder else ()
+        self._put(models)
         self.locator = Locator(
             city.boundary,
             city.districts,
@@ -53,6 +60,44 @@ class Router:
         )
         self._matcher = Matcher(city.rules, city)
         self._dangers = city.emergency_words  # made ready now, and not by the first complaint
+
+    @property
+    def model(self) -> Model:
+        """The model that answers."""
+        return self.models.active
+
+    def renew(self) -> bool:
+        """
+        Takes up the models that have come into the folder since; whether there were any.
+
+        Takes seconds when there are. What is being routed meanwhile is routed by the old ones.
+        """
+        marks = self._folder.marks() if self._folder else ()
+        if self._folder is None or marks == self._marks:
+            return False
+        models = self._folder.open(self.city)
+        self._put(models)
+        self._marks = marks
+        shadow = models.shadow.version if models.shadow else None
+        log.info("other models answer", model=models.active.version, shadow=shadow)
+        return True
+
+    def _put(self, models: Models) -> None:
+        departments = {
+            kind.name: self.city.department_of_type[kind.name] for kind in self.city.offered
+        }
+        precision = self.city.classifier.precision
+        # One assignment: a batch on another thread has the old pair or the new one.
+        self.models = models
+        self._minds = (
+            Classifier(models.active, departments, precision=precision),
+            Classifier(models.shadow, departments, precision=precision) if models.shadow else None,
+        )
+
+    @property
+    def classifier(self) -> Classifier:
+        """The model that answers, in this city's hands."""
+        return self._minds[0]
 
     def route(
         self,
@@ -68,15 +113,27 @@ class Router:
         which people are there or away; without it, each fact bears the time of its complaint.
         `places` are theirs where they are known already; else `locate` says them.
         """
-        guesses = self.model.guess(
-            [complaint.text for complaint in complaints],
-            known=[complaint.problem_type for complaint in complaints],
-        )
+        texts = [complaint.text for complaint in complaints]
+        chosen = [self._chosen_by_resident(complaint) for complaint in complaints]
+        mind, other = self._minds
+        guesses = mind.guess(texts, chosen=chosen)
+        shadows: Sequence[TypeGuess | None] = [None] * len(texts)
+        if other is not None:
+            shadows = [_guessed(other.model, one) for one in other.guess(texts, chosen=chosen)]
         if places is None:
             places = self.locate(complaints)
         return [
-            self._routed(complaint, guess, place, at or complaint.occurred_at)
-            for complaint, guess, place in zip(complaints, guesses, places, strict=True)
+            self._routed(
+                complaint,
+                guess,
+                _guessed(mind.model, guess),
+                shadow,
+                place,
+                at or complaint.occurred_at,
+            )
+            for complaint, guess, shadow, place in zip(
+                complaints, guesses, shadows, places, strict=True
+            )
         ]
 
     def locate(self, complaints: Sequence[ComplaintReceived]) -> list[Located]:
@@ -87,11 +144,26 @@ class Router:
         """The problem types that a text may be about, most likely first; for pages, at once."""
         if not text.strip():
             return []
-        (guess,) = self.model.guess([text])
+        (guess,) = self.classifier.guess([text])
         return [_alternative(*each) for each in guess.ranked[:count]]
 
+    def _chosen_by_resident(self, complaint: ComplaintReceived) -> tuple[str, float] | None:
+        """The type that a resident chose, and how often such choices are right."""
+        if complaint.problem_type is None or complaint.entered_by is not None:
+            return None
+        kind = self.city.types_by_name.get(complaint.problem_type.strip())
+        if kind is None or not kind.offered:
+            return None
+        return kind.name, self.city.classifier.residents_right
+
     def _routed(
-        self, complaint: ComplaintReceived, guess: Guess, place: Located, at: datetime
+        self,
+        complaint: ComplaintReceived,
+        guess: Guess,
+        guessed: TypeGuess,
+        shadow: TypeGuess | None,
+        place: Located,
+        at: datetime,
     ) -> ComplaintRouted:
         # Of an answer only what is new: our own mails, which it quotes, say "call 911".
         fresh = complaint.follows.fresh if complaint.follows else None
@@ -158,7 +230,9 @@ class Router:
                 # Where the store picks the person, it says why.
                 *((assigned.person_reason,) if not assigned.groups and assigned.department else ()),
             ),
-            model=self.model.version,
+            model=guessed.model,
+            guess=guessed,
+            shadow=shadow,
             teams=tuple(_team(group) for group in assigned.groups),
             rule=decision.rule,
             trace=decision.tried,
@@ -176,14 +250,16 @@ class Router:
                 reasons.append(f'"{chosen[:80]}" was chosen, which is no type of this city')
             elif not kind.offered and complaint.entered_by is None:
                 reasons.append(f'"{chosen}" was chosen, which only staff may choose')
-            else:
+            elif complaint.entered_by is not None or not complaint.text.strip():
                 who = "the resident" if complaint.entered_by is None else "the call taker"
                 reasons.append(f'Type "{kind.name}": {who} chose it')
                 read = guess.probability_of(kind.name) if complaint.text.strip() else None
                 return kind.name, read, reasons
+            else:
+                return self._weighed(kind.name, guess, reasons)
 
         best, probability = guess.ranked[0]
-        because = f": {', '.join(guess.words)}" if guess.words else ""
+        because = _because(guess)
         if guess.sure:
             reasons.append(f'Type "{best}" ({probability:.2f}){because}')
             return best, probability, reasons
@@ -192,6 +268,26 @@ class Router:
         else:
             reasons.append(f'No type: not sure of "{best}" ({probability:.2f}){because}')
         return None, None, reasons
+
+    def _weighed(
+        self, chosen: str, guess: Guess, reasons: list[str]
+    ) -> tuple[str | None, float | None, list[str]]:
+        """The type where a resident chose one and wrote something besides."""
+        best, probability = guess.ranked[0]
+        if best == chosen or guess.probability_of(chosen) is None:
+            reasons.append(f'Type "{chosen}": the resident chose it')
+            return chosen, guess.probability_of(chosen), reasons
+        reasons.append(f'The resident chose "{chosen}"')
+        because = _because(guess)
+        if guess.sure:
+            reasons.append(f'Type "{best}" ({probability:.2f}) all the same{because}')
+            return best, probability, reasons
+        reasons.append(f'No type: the text rather says "{best}" ({probability:.2f}){because}')
+        return None, None, reasons
+
+
+def _because(guess: Guess) -> str:
+    return f": {', '.join(guess.words)}" if guess.words else ""
 
 
 def spot_of(complaint: ComplaintReceived) -> Spot:
@@ -204,24 +300,33 @@ def routed_id(complaint: UUID) -> UUID:
     return fact_id("routed", complaint)
 
 
-def open_router(city: City, model_cache: Path) -> Router:
+def open_router(city: City, models: Path) -> Router:
     """
-    The router of a city. Learns from the city's examples once, a few seconds, and keeps what it
-    learned in `model_cache` for the next start.
+    The router of a city, with the models of a folder.
+
+    Without any there, with the city's written examples: their model comes along with the city, or
+    is learned now, half a minute, and kept in the folder for the next start.
     """
-    model = ModelCache(model_cache).model_of(
-        city.examples,
-        {kind.name: kind.department for kind in city.problem_types},
-        precision=city.classifier.precision,
-    )
+    folder = ModelFolder(models)
+    router = Router(city, folder.open(city), folder)
+    model = router.model
     log.info(
         "router open",
         model=model.version,
+        shadow=router.models.shadow.version if router.models.shadow else None,
         types=len(model.labels),
-        examples=len(city.examples),
-        threshold=round(model.threshold, 3),
+        examples=model.examples,
+        threshold=round(router.classifier.threshold, 3),
     )
-    return Router(city, model)
+    return router
+
+
+async def watch_models(router: Router, stop: asyncio.Event) -> None:
+    """Has the router take up models that are promoted or put in shadow while it runs."""
+    while not stop.is_set():
+        await asyncio.to_thread(router.renew)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _LOOK_FOR_MODELS)
 
 
 Find = Callable[[Sequence[str]], Awaitable[Mapping[str, Answer]]]
@@ -317,6 +422,17 @@ def as_told(amended: CaseAmended) -> ComplaintReceived:
 def _alternative(problem_type: str, probability: float) -> Alternative:
     # Our own values; checking them again costs more than finding them.
     return Alternative.model_construct(problem_type=problem_type, confidence=probability)
+
+
+def _guessed(model: Model, guess: Guess) -> TypeGuess:
+    best, probability = guess.ranked[0]
+    return TypeGuess.model_construct(
+        problem_type=best,
+        confidence=probability,
+        words=guess.words,
+        sure=guess.sure,
+        model=model.version,
+    )
 
 
 def _team(group: Group) -> Team:

@@ -27,6 +27,7 @@ from bus.identity import fact_id, mint_reference
 from store import cases, outbox
 from store.contacts import may_answer, reachable
 from store.desks import seat
+from store.guesses import keep_guesses
 from store.incident_changes import take_in
 from store.model import Status
 from store.places import keep_places
@@ -399,6 +400,7 @@ async def place_complaints(conn: asyncpg.Connection, told: Sequence[ComplaintRou
                 turn[routed.complaint_id] = routed
         await _place_each(conn, turn)
         await keep_places(conn, list(turn.values()), datetime.now(UTC))
+        await keep_guesses(conn, list(turn.values()))
         fresh = later
 
 

@@ -33,7 +33,7 @@ from gateway.staff.pages import ACCOUNT, page
 from gateway.staff.roles import Act
 from gateway.staff.same import possible_with, same_of
 from gateway.staff.words import type_options
-from store import absences, accounts, cases, changes, deliveries, ledger, merging, places
+from store import absences, accounts, cases, changes, deliveries, guesses, ledger, merging, places
 from store.accounts import Account
 from store.cases import Case, Event
 from store.model import NotAllowed
@@ -302,6 +302,7 @@ async def _show(
         away = await absences.away(conn, datetime.now(UTC))
         place = await places.of_case(conn, case.id)
         same = await same_of(request, conn, case)
+        guess = await guesses.of_case(conn, case.id)
     by_department: dict[str, list[Account]] = {}
     for person in people:
         if person.department:
@@ -328,6 +329,7 @@ async def _show(
             "note_id": uuid4(),
             "map_url": _map_url(request, case),
             "place": place,
+            "guess": guess,
             "helper": request.config_dict[CITY_PAGE].helpers.get(place.referral.agency)
             if place.referral
             else None,

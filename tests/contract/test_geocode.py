@@ -210,8 +210,7 @@ def test_settings_keep_the_providers_rules(wrong: dict[str, object]) -> None:
 def router(tmp_path_factory: pytest.TempPathFactory) -> Router:
     # What the texts are about does not matter here.
     city = load_city(CITIES / "independence")
-    few = city.model_copy(update={"examples": city.examples[:: len(city.examples) // 200]})
-    return open_router(few, tmp_path_factory.mktemp("models"))
+    return open_router(city, tmp_path_factory.mktemp("models"))
 
 
 async def hear(

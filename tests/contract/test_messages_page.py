@@ -33,8 +33,7 @@ EVIL = b"<script>alert(1)</script>\x00 these bytes are no mail"
 @pytest.fixture(scope="module")
 def router(tmp_path_factory: pytest.TempPathFactory) -> Router:
     city = load_city(CITIES / "independence")
-    few = city.model_copy(update={"examples": city.examples[::20]})
-    return open_router(few, tmp_path_factory.mktemp("models"))
+    return open_router(city, tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture

@@ -22,15 +22,14 @@ HOLE = "Huge pothole, my tire blew"
 @pytest.fixture(scope="module")
 def current(tmp_path_factory: pytest.TempPathFactory) -> Router:
     city = load_city(CITIES / "independence")
-    few = city.model_copy(update={"examples": city.examples[::5]})
-    return open_router(few, tmp_path_factory.mktemp("models"))
+    return open_router(city, tmp_path_factory.mktemp("models"))
 
 
 def drafted(current: Router, *rules: dict[str, object]) -> Router:
     written = tuple(Rule.model_validate(rule) for rule in rules)
     city = current.city
     changed = city.rules.model_copy(update={"rule": written})
-    return Router(city.model_copy(update={"rules": changed}), current.model)
+    return Router(city.model_copy(update={"rules": changed}), current.models)
 
 
 def hole(number: int, **other: object) -> ComplaintReceived:

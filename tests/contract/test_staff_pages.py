@@ -50,9 +50,7 @@ OTHERS = "CD-NEIGHBORHOOD SERVICES"
 @pytest.fixture(scope="module")
 def router(tmp_path_factory: pytest.TempPathFactory) -> Router:
     city = load_city(CITIES / "independence")
-    # A fifth of the examples: what it guesses is another test's business.
-    few = city.model_copy(update={"examples": city.examples[::5]})
-    return open_router(few, tmp_path_factory.mktemp("models"))
+    return open_router(city, tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture

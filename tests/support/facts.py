@@ -47,6 +47,7 @@ from bus.contracts import (
     ReportMade,
     RuleTried,
     Team,
+    TypeGuess,
 )
 from bus.identity import complaint_id, mint_reference
 
@@ -153,6 +154,14 @@ def one_of_each() -> list[Fact]:
             assignee=ASSIGNEE,
             reasons=("District 2: the point lies in it",),
             model="independence-1",
+            guess=TypeGuess(
+                problem_type="Pothole/Street Maintenance",
+                confidence=0.83,
+                words=("pothole", "gas station"),
+                sure=True,
+                model="independence-1",
+            ),
+            shadow=TypeGuess(problem_type="Sinkhole", confidence=0.41, model="history-2"),
             teams=(Team(people=("pat.moore", "jo.linden"), why="works District 2"),),
             rule="Potholes by the school",
             trace=(

@@ -1,0 +1,170 @@
+"""
+A model as arrays and words, and back: what a skops file and the cache hold.
+
+Nothing in it could be run. Weights are kept as small whole numbers with a scale for each label:
+a quarter of the size, and no answer changes.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.classify import Floats, HeldOut, Linear, Model
+
+FORMAT = 2
+"""Whoever changes what a model is, or how it is kept, counts on here."""
+
+Parts = dict[str, NDArray[Any]]
+
+_BASE = "base."
+_WORD_LISTS = ("labels", "words", "pieces")
+
+
+def parts_of(model: Model) -> Parts:
+    """The model as named arrays; its base model's names begin with `base.`."""
+    about = {
+        "format": FORMAT,
+        "version": model.version,
+        "source": model.source,
+        "shares": model.shares,
+        "temperature": model.temperature,
+        "temperatures": [model.lines.temperature, model.counts.temperature],
+        "examples": model.examples,
+        "figures": dict(model.figures),
+    }
+    parts: Parts = {
+        "about": _bytes(json.dumps(about)),
+        "idf": model.idf,
+        "prior": model.prior,
+        "lines.bias": model.lines.bias,
+        "counts.bias": model.counts.bias,
+        "held.truth": model.held_out.truth,
+        "held.probabilities": model.held_out.probabilities.astype(np.float16),
+        "held.weight": model.held_out.weight,
+    }
+    for name in _WORD_LISTS:
+        parts[name] = _bytes("\n".join(getattr(model, name)))
+    for name, linear in (("lines", model.lines), ("counts", model.counts)):
+        parts[f"{name}.weights"], parts[f"{name}.scale"] = _small(linear.weights)
+    if model.base is not None and model.base_weights is not None:
+        parts["base_weights"] = model.base_weights
+        parts |= {_BASE + name: part for name, part in parts_of(model.base).items()}
+    return parts
+
+
+def model_from(parts: Mapping[str, NDArray[Any]]) -> Model:
+    """The model that these arrays are; raises ValueError for arrays that are none."""
+    try:
+        model = _model_from(parts)
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise ValueError(f"is no model: {type(error).__name__} {error}") from error
+    _check(model)
+    return model
+
+
+def _model_from(parts: Mapping[str, NDArray[Any]]) -> Model:
+    about = json.loads(_text(parts["about"]))
+    if about["format"] != FORMAT:
+        raise ValueError(f"has format {about['format']}, and this Buckstop reads {FORMAT}")
+    base = {name[len(_BASE) :]: part for name, part in parts.items() if name.startswith(_BASE)}
+    kept = {name: tuple(_text(parts[name]).split("\n")) for name in _WORD_LISTS}
+    lines, counts = (
+        Linear(
+            weights=_large(parts[f"{name}.weights"], parts[f"{name}.scale"]),
+            bias=_floats(parts[f"{name}.bias"]),
+            temperature=float(about["temperatures"][place]),
+            margins=name == "lines",
+        )
+        for place, name in enumerate(("lines", "counts"))
+    )
+    model = Model(
+        version=str(about["version"]),
+        source=str(about["source"]),
+        labels=kept["labels"],
+        words=kept["words"],
+        pieces=kept["pieces"],
+        idf=_floats(parts["idf"]),
+        lines=lines,
+        counts=counts,
+        prior=_floats(parts["prior"]),
+        shares=(float(about["shares"][0]), float(about["shares"][1])),
+        temperature=float(about["temperature"]),
+        held_out=HeldOut(
+            truth=parts["held.truth"].astype(np.int16),
+            probabilities=_floats(parts["held.probabilities"]),
+            weight=_floats(parts["held.weight"]),
+        ),
+        examples=int(about["examples"]),
+        figures={str(name): float(figure) for name, figure in about["figures"].items()},
+    )
+    if base:
+        model = replace(model, base=model_from(base), base_weights=_floats(parts["base_weights"]))
+    return model
+
+
+def _check(model: Model) -> None:
+    """That the parts fit together: else the first complaint would find out."""
+    labels, features = len(model.labels), len(model.words) + len(model.pieces)
+    held = len(model.held_out.truth)
+    expected = {
+        "idf": (model.idf, (features,)),
+        "prior": (model.prior, (labels,)),
+        "lines": (model.lines.weights, (features, labels)),
+        "lines' bias": (model.lines.bias, (labels,)),
+        "counts": (model.counts.weights, (features, labels)),
+        "counts' bias": (model.counts.bias, (labels,)),
+        "probabilities held out": (model.held_out.probabilities, (held, labels)),
+        "weight held out": (model.held_out.weight, (held,)),
+    }
+    if model.base is not None and model.base_weights is not None:
+        expected["base weights"] = (model.base_weights, (len(model.base.labels), labels))
+    for name, (part, shape) in expected.items():
+        if part.shape != shape:
+            raise ValueError(f"is no model: {name} is {part.shape} where {shape} is due")
+        if not np.isfinite(part).all():
+            raise ValueError(f"is no model: {name} holds what is no number")
+    if held and not 0 <= model.held_out.truth.min() <= model.held_out.truth.max() < labels:
+        raise ValueError("is no model: what was held out has a type that it does not know")
+
+
+def packed(model: Model) -> bytes:
+    """A model as the bytes of the cache."""
+    file = io.BytesIO()
+    np.savez(file, **parts_of(model))  # type: ignore[arg-type]  # numpy's stub takes no mapping
+    return file.getvalue()
+
+
+def unpacked(kept: bytes) -> Model:
+    """The model that was packed; raises ValueError for anything else."""
+    try:
+        with np.load(io.BytesIO(kept), allow_pickle=False) as parts:
+            return model_from({name: parts[name] for name in parts.files})
+    except (zipfile.BadZipFile, EOFError, OSError, AttributeError) as error:
+        raise ValueError(f"is no model: {error}") from error
+
+
+def _small(weights: Floats) -> tuple[NDArray[np.int8], Floats]:
+    scale = np.maximum(np.abs(weights).max(axis=0, initial=0), 1e-9) / 127
+    return np.rint(weights / scale).astype(np.int8), scale.astype(np.float32)
+
+
+def _large(weights: NDArray[Any], scale: NDArray[Any]) -> Floats:
+    return weights.astype(np.float32) * scale.astype(np.float32)
+
+
+def _floats(part: NDArray[Any]) -> Floats:
+    return np.ascontiguousarray(part, dtype=np.float32)
+
+
+def _bytes(text: str) -> NDArray[np.uint8]:
+    return np.frombuffer(text.encode(), dtype=np.uint8)
+
+
+def _text(part: NDArray[Any]) -> str:
+    return part.tobytes().decode()
