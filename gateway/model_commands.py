@@ -4,7 +4,7 @@ The commands that teach the classifier and measure it: `train`, `evaluate` and `
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated
 
@@ -198,12 +198,14 @@ def _tell_new(new: Model, strange: int, format: str) -> None:
     if strange:
         out.print(f"{strange} were left out: the city has no such type any more.")
     out.print("On complaints that it had not seen:")
-    out.print("\n".join(_figure_lines(Figures(**_whole(new.figures)))), markup=False)
+    out.print("\n".join(_figure_lines(figures_of(new))), markup=False)
     out.print("\n`buckstop model` shows how it does beside the one that answers.")
 
 
-def _whole(figures: Mapping[str, float]) -> dict[str, float]:
-    return dict(figures) | {"texts": int(figures.get("texts", 0))}
+def figures_of(model: Model) -> Figures:
+    """What a model reached when it was made."""
+    told = {one.name: model.figures.get(one.name, 0.0) for one in fields(Figures)}
+    return Figures(texts=int(told.pop("texts")), **told)
 
 
 # ── model ───────────────────────────────────────────────────────────────────────────────────────
@@ -309,7 +311,7 @@ def make(*, where: Where = HERE) -> int:
         return trouble(str(error), code=1)
     out.print(f"{made.version}, {_about(made)}, is kept in {folder / SHIPPED}.", markup=False)
     out.print("On harder texts than most, each judged by a model that had not seen its like:")
-    out.print("\n".join(_figure_lines(Figures(**_whole(made.figures)))), markup=False)
+    out.print("\n".join(_figure_lines(figures_of(made))), markup=False)
     return 0
 
 

@@ -1,10 +1,10 @@
 """
 What a complaint is about: two linear models over words and pieces of words, and how sure they are.
 
-Pure: texts in, guesses out. One model draws lines between the types, the other counts words; they
-err in different ways, and their probabilities are mixed and calibrated. A model that a city's
-history taught stands on the one that the written examples taught (`base`). `learn.py` makes
-models; answering needs no more than arrays.
+Pure: texts in, guesses out. One model draws lines between the types, the other weighs odds; they
+err in different ways, and what they say is mixed and calibrated. A model that a city's history
+taught stands on the one that the written examples taught (`base`). `learn.py` makes models;
+answering needs no more than arrays.
 """
 
 import re
@@ -60,8 +60,6 @@ class Linear:
 
     weights: Floats
     bias: Floats
-    temperature: float
-    """By what the scores are divided, so that a probability of 0.7 is right seven times in ten."""
     margins: bool
     """Whether the scores are distances from lines; else they are logarithms of probabilities."""
 
@@ -96,18 +94,26 @@ class Model:
     pieces: tuple[str, ...]
     idf: Floats
     lines: Linear
-    counts: Linear
+    odds: Linear
     prior: Floats
     """For each label the logarithm of how often it comes, where that was not learned besides."""
-    shares: tuple[float, float]
-    """How much the counts and the base model have to say, where the lines have 1."""
-    temperature: float
+    shares: tuple[float, float, float]
+    """
+    How much the lines, the odds and the base model have to say: so much that a probability of 0.7
+    is right seven times in ten.
+    """
     held_out: HeldOut
     examples: int
     """How many texts taught it."""
     base: "Model | None" = None
     base_weights: Floats | None = None
-    """The part of `lines` that is about the base model's opinion."""
+    """The parts of `lines` and, behind them, of `odds` that are about the base model's opinion."""
+    strange: tuple[str, ...] = ()
+    """Labels that nobody told of, and only the base model knows."""
+    strangeness: float = 1.0
+    """How often they come, for each time that the base model expects one."""
+    base_trust: float = 1.0
+    """The power of the base model's probabilities at which they were right as often as they say."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """What it reached on texts that it had not seen, by the names of `figures.Figures`."""
 
@@ -131,12 +137,20 @@ class Model:
     def _read(self, plain: Sequence[str]) -> "Reading":
         rows = self._reader.rows(plain)
         base = self.base._read(plain) if self.base else None
-        besides = None
-        if base is not None and self.base_weights is not None:
-            besides = opinion(base.probabilities) @ self.base_weights
-        scores = self.lines.scores(rows, besides), self.counts.scores(rows)
+        scores = self.scores(rows, None if base is None else base.probabilities)
         of_base = None if base is None else self.taken_over(base.probabilities)
         return Reading(self, rows, self.mixed(*scores, of_base), base)
+
+    def scores(self, rows: sparse.csr_matrix, of_base: Floats | None) -> tuple[Floats, Floats]:
+        """What the lines and the odds say; `of_base` is what the base model said, in its order."""
+        if of_base is None or self.base_weights is None:
+            return self.lines.scores(rows), self.odds.scores(rows)
+        besides = opinion(of_base) @ self.base_weights
+        labels = len(self.labels)
+        return (
+            self.lines.scores(rows, besides[:, :labels]),
+            self.odds.scores(rows, besides[:, labels:]),
+        )
 
     def taken_over(self, of_base: Floats) -> Floats:
         """The base model's probabilities, of the labels that are also ours."""
@@ -145,13 +159,37 @@ class Model:
         taken[:, ours] = of_base[:, theirs]
         return taken
 
-    def mixed(self, lines: Floats, counts: Floats, of_base: Floats | None) -> Floats:
-        """One probability for each text and label."""
-        mixed = softmax(lines / self.lines.temperature + self.prior)
-        mixed = mixed + self.shares[0] * softmax(counts / self.counts.temperature + self.prior)
+    @cached_property
+    def _strange(self) -> NDArray[np.bool_]:
+        return np.isin(self.labels, self.strange)
+
+    def opinions(self, lines: Floats, odds: Floats, of_base: Floats | None) -> list[Floats]:
+        """What is mixed: for each voice the logarithms of its probabilities."""
+        voices = [logarithms(lines), logarithms(odds)]
         if of_base is not None:
-            mixed = mixed + self.shares[1] * of_base
-        return sharpened(mixed, self.temperature)
+            voices.append(logarithms(np.log(of_base + _FLOOR)))
+        return voices
+
+    def mixed(self, lines: Floats, odds: Floats, of_base: Floats | None) -> Floats:
+        """One probability for each text and label."""
+        voices = self.opinions(lines, odds, of_base)
+        told = sum(
+            (share * voice for share, voice in zip(self.shares, voices, strict=False)),
+            start=self.prior,
+        )
+        if of_base is None or not self.strange:
+            return softmax(told)
+        # What nobody told of was not learned: there the base model is asked, and how often
+        # something new came up at all.
+        strange = self._strange
+        told = np.where(strange, -np.inf, told)
+        trusted = softmax(self.base_trust * np.log(of_base + 1e-9))
+        among = trusted[:, strange].sum(axis=1, keepdims=True)
+        chances = self.strangeness * among / np.maximum(1 - among, 1e-6)
+        new = chances / (1 + chances)
+        probabilities = softmax(told) * (1 - new)
+        probabilities[:, strange] = new * trusted[:, strange] / np.maximum(among, 1e-9)
+        return np.asarray(probabilities, dtype=np.float32)
 
 
 @dataclass(frozen=True)
@@ -285,10 +323,11 @@ def softmax(scores: NDArray[np.floating]) -> Floats:
     return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
 
 
-def sharpened(probabilities: Floats, temperature: float) -> Floats:
-    """The same order, further apart (below 1) or closer together (above)."""
-    powers = np.power(np.maximum(probabilities, 1e-9), 1 / temperature)
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True), dtype=np.float32)
+def logarithms(scores: NDArray[np.floating]) -> Floats:
+    """The logarithms of the probabilities that scores stand for."""
+    near = scores - scores.max(axis=1, keepdims=True)
+    total = np.log(np.exp(near).sum(axis=1, keepdims=True))
+    return np.asarray(near - total, dtype=np.float32)
 
 
 def opinion(probabilities: Floats) -> Floats:

@@ -7,6 +7,7 @@ them.
 """
 
 import json
+import random
 import sys
 import warnings
 import zipfile
@@ -20,7 +21,9 @@ import numpy as np
 import scipy.sparse as sparse
 import skops.io
 from numpy.typing import NDArray
+from scipy.optimize import minimize
 from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
 from sklearn.naive_bayes import MultinomialNB
 from sklearn.svm import LinearSVC
 
@@ -30,27 +33,29 @@ from router.classify import (
     Linear,
     Model,
     Reader,
+    logarithms,
     normal,
     opinion,
     pieces_of,
-    sharpened,
-    softmax,
     words_of,
 )
 from router.figures import figures
 from router.packing import model_from, packed, parts_of, unpacked
 from router.stories import Story
 
-_STRICTNESS = {"written": 0.1, "history": 0.3}
+_STRICTNESS = 0.1
 _SMOOTHING = 0.02
 _ROUNDS = 8
-_FOLDS = {"written": 2, "history": 5}
+_FOLDS = 5
 _RAREST_WORD, _RAREST_PIECE = 2, 3
 # What residents wrote may name people; what stands in fewer reports than this is not learned.
 _RAREST_WORD_TOLD = 3
 _BALANCE = 0.5
 """Rare types count for more: by the root of how rare they are."""
-_SHARES = {"written": (1.0, 0.0), "history": (0.5, 0.3)}
+_SHARES = {"written": (0.6, 0.15, 0.0), "history": (0.3, 0.3, 0.05)}
+"""What is mixed, before anything held out says better."""
+_REGRESSION, _COUNTS = 3.0, 0.4
+"""How strict the regression is, and what the counts have to say beside it."""
 _MOST_HELD = 1_500
 _MOST_JUDGED = 6_000
 _MOST_PLACES = 48_000
@@ -128,32 +133,46 @@ def learn_written(told: Sequence[Story], shares: Shares, *, version: str = "") -
     """
     A model of stories. `shares` says how often complaints of each type come, where it is known.
 
-    Each half of the sources is judged by what the other half taught, on stories with a second
-    problem in them: harder than most complaints, so that the model is rather less sure than it
-    might be on its first day.
+    It is calibrated by written examples, on what patterns alone taught (without patterns, on what
+    the other half of the examples taught). Of each only half of the words are shown: whoever wrote
+    the patterns also wrote the examples, and of what residents will write it knows far less.
     """
     labels = _labels([one.problem_type for one in told])
     prior = _prior(labels, shares)
     lessons = [one for one in told if not one.judged]
-    judged = _sample([one for one in told if one.judged], _MOST_JUDGED)
-    fold = {
-        source: place % _FOLDS["written"]
-        for place, source in enumerate(sorted({one.source for one in told}))
-    }
+    judged = [one for one in told if one.judged]
+    from_patterns = {one.source for one in told if one.spun}
+    if from_patterns:
+        judged = [one for one in judged if not one.spun]
+        folds = [(from_patterns, {one.source for one in judged})]
+    else:
+        sources = sorted({one.source for one in told})
+        halves = set(sources[::2]), set(sources[1::2])
+        folds = [halves, halves[::-1]]
+    judged = _sample(judged, _MOST_JUDGED)
     scores = _Scores(len(judged), len(labels))
     truth = _places([one.problem_type for one in judged], labels)
-    for number in range(_FOLDS["written"]):
-        taught = [one for one in lessons if fold[one.source] != number]
-        asked = np.array([fold[one.source] == number for one in judged])
+    for teaching, asking in folds:
+        taught = [one for one in lessons if one.source in teaching]
+        asked = np.array([one.source in asking for one in judged], dtype=bool)
         if not taught or not asked.any():
             continue
         trial = _fit("written", taught, labels, prior)
         scores.put(
-            asked, trial, [one.text for one, is_it in zip(judged, asked, strict=True) if is_it]
+            asked,
+            trial,
+            [half(one.text) for one, is_it in zip(judged, asked, strict=True) if is_it],
         )
     weight = np.exp(prior)[truth] / np.maximum(np.bincount(truth, minlength=len(labels)), 1)[truth]
     model = _fit("written", lessons, labels, prior)
     return _calibrated(model, scores, truth, weight, version=version, examples=len(lessons))
+
+
+def half(text: str) -> str:
+    """Half of the words of a text, always the same ones; of a single word, that one."""
+    words = text.split()
+    shown = sorted(random.Random(text).sample(range(len(words)), (len(words) + 1) // 2))  # noqa: S311
+    return " ".join(words[place] for place in shown)
 
 
 # ── a city's history ────────────────────────────────────────────────────────────────────────────
@@ -178,7 +197,7 @@ def learn_history(told: Sequence[Told], base: Model | None, *, version: str = ""
     fold = np.zeros(len(told), dtype=int)
     for label in range(len(labels)):
         own = np.flatnonzero(truth == label)
-        fold[own] = np.arange(len(own)) % _FOLDS["history"]
+        fold[own] = np.arange(len(own)) % _FOLDS
     # The same words twice are one complaint told again: it must not be judged by itself.
     first: dict[str, int] = {}
     for place, text in enumerate(texts):
@@ -186,7 +205,7 @@ def learn_history(told: Sequence[Told], base: Model | None, *, version: str = ""
 
     of_base = base.read(texts).probabilities if base else None
     scores = _Scores(len(told), len(labels))
-    for number in range(_FOLDS["history"]):
+    for number in range(_FOLDS):
         asked = fold == number
         if not asked.any() or len(set(truth[~asked].tolist())) < 2:
             continue
@@ -226,16 +245,25 @@ def _fit(
     besides = opinion(of_base) if of_base is not None else np.zeros((len(told), 0), np.float32)
     weight = _balance(truth, labels) * np.array([getattr(one, "weight", 1.0) for one in told])
 
+    both = sparse.hstack([rows, sparse.csr_matrix(besides)]).tocsr()
     lines_weights, lines_bias = _lines(
-        sparse.hstack([rows, sparse.csr_matrix(besides)]).tocsr(),
+        both,
         truth,
         weight / weight.mean(),
         len(labels),
-        _STRICTNESS[source],
+        _STRICTNESS,
     )
-    counts_weights, counts_bias = _counts(rows, truth, len(labels), uniform=source == "written")
+    odds_weights, odds_bias = _counts(rows, truth, len(labels), uniform=source == "written")
     features = len(idf)
-    kept = _telling(idf, lines_weights[:features], counts_weights)
+    odds_of_base = np.zeros((besides.shape[1], len(labels)), dtype=np.float32)
+    if source == "history":
+        regression_weights, regression_bias = _regression(both, truth, weight, len(labels))
+        odds_weights = regression_weights[:features] + _COUNTS * odds_weights
+        odds_bias = regression_bias + _COUNTS * odds_bias
+        odds_of_base = regression_weights[features:]
+    kept = _telling(idf, lines_weights[:features], odds_weights)
+    told_of = set(truth.tolist())
+    strange = tuple(label for place, label in enumerate(labels) if place not in told_of)
     return Model(
         version="",
         source=source,
@@ -243,17 +271,21 @@ def _fit(
         words=tuple(words[place] for place in kept if place < len(words)),
         pieces=tuple(pieces[place - len(words)] for place in kept if place >= len(words)),
         idf=idf[kept],
-        lines=Linear(lines_weights[:features][kept], lines_bias, 1.0, margins=True),
-        counts=Linear(counts_weights[kept], counts_bias, 1.0, margins=False),
+        lines=Linear(lines_weights[:features][kept], lines_bias, margins=True),
+        odds=Linear(odds_weights[kept], odds_bias, margins=False),
         prior=prior,
-        shares=_SHARES[source] if base is not None else (_SHARES[source][0], 0.0),
-        temperature=1.0,
+        shares=_SHARES[source],
         held_out=HeldOut(
             np.zeros(0, np.int16), np.zeros((0, len(labels)), np.float32), np.zeros(0, np.float32)
         ),
         examples=len(told),
         base=base,
-        base_weights=lines_weights[features:] if base is not None else None,
+        base_weights=np.hstack([lines_weights[features:], odds_of_base])
+        if base is not None
+        else None,
+        strange=strange,
+        strangeness=_strangeness(strange, truth, base),
+        base_trust=_base_trust(base, of_base, truth, labels),
     )
 
 
@@ -293,16 +325,68 @@ def _counts(
     logarithms = counter.feature_log_prob_
     weights = np.zeros((rows.shape[1], labels), dtype=np.float32)
     weights[:, counter.classes_] = (logarithms - logarithms.mean(axis=0, keepdims=True)).T
-    bias = np.full(labels, -100.0, dtype=np.float32)
+    bias = np.full(labels, -np.log(2 * len(truth)), dtype=np.float32)
     bias[counter.classes_] = counter.class_log_prior_
     return weights, bias
 
 
-def _telling(idf: Floats, lines: Floats, counts: Floats) -> Ints:
+def _regression(
+    rows: sparse.csr_matrix, truth: Ints, weight: NDArray[Any], labels: int
+) -> tuple[Floats, Floats]:
+    """For each label the logarithm of its odds."""
+    machine = LogisticRegression(C=_REGRESSION, max_iter=60, tol=1e-2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        machine.fit(rows, truth, sample_weight=weight / weight.mean())
+    weights = np.zeros((rows.shape[1], labels), dtype=np.float32)
+    if len(machine.classes_) == 2:
+        coefficients = np.concatenate([-machine.coef_, machine.coef_]) / 2
+        intercepts = np.array([-0.5, 0.5]) * machine.intercept_
+    else:
+        coefficients, intercepts = machine.coef_, machine.intercept_
+    bias = np.full(labels, intercepts.min() - 1, dtype=np.float32)
+    weights[:, machine.classes_] = coefficients.T
+    bias[machine.classes_] = intercepts
+    return weights, bias
+
+
+def _strangeness(strange: Sequence[str], truth: Ints, base: Model | None) -> float:
+    """
+    How often types that nobody told of come, for each time that the base model expects one: after
+    Good and Turing, what was told once says how much was not told yet.
+    """
+    if base is None or not strange:
+        return 1.0
+    once = int((np.bincount(truth) == 1).sum())
+    comes = (once + 1) / (len(truth) + 1)
+    often = np.exp(base.prior) / np.exp(base.prior).sum()
+    expected = float(often[np.isin(base.labels, strange)].sum())
+    if not 0 < expected < 1 or comes >= 1:
+        return 1.0
+    return min(1.0, comes / (1 - comes) / (expected / (1 - expected)))
+
+
+def _base_trust(
+    base: Model | None, of_base: Floats | None, truth: Ints, labels: Sequence[str]
+) -> float:
+    """At which power the base model's probabilities are right as often as they say."""
+    if base is None or of_base is None:
+        return 1.0
+    places = {label: place for place, label in enumerate(base.labels)}
+    theirs = np.array([places.get(label, -1) for label in labels])[truth]
+    known = np.flatnonzero(theirs >= 0)
+    if len(known) == 0:
+        return 1.0
+    voices = [logarithms(np.log(of_base[known] + 1e-9))]
+    prior = np.zeros(len(base.labels), dtype=np.float32)
+    return _best_shares(voices, prior, theirs[known], np.ones(len(known)))[0]
+
+
+def _telling(idf: Floats, lines: Floats, odds: Floats) -> Ints:
     """The words and pieces that move an answer most, in their order; the rest costs only room."""
     if len(idf) <= _MOST_PLACES:
         return np.arange(len(idf))
-    pull = idf * (np.abs(lines).max(axis=1) + 0.02 * np.abs(counts).max(axis=1))
+    pull = idf * (np.abs(lines).max(axis=1) + 0.02 * np.abs(odds).max(axis=1))
     return np.sort(np.argsort(-pull, kind="stable")[:_MOST_PLACES])
 
 
@@ -319,45 +403,32 @@ class _Scores:
 
     def __init__(self, texts: int, labels: int) -> None:
         self.lines = np.zeros((texts, labels), dtype=np.float32)
-        self.counts = np.zeros((texts, labels), dtype=np.float32)
+        self.odds = np.zeros((texts, labels), dtype=np.float32)
         self.of_base = np.zeros((texts, labels), dtype=np.float32)
         self.known = np.zeros(texts, dtype=bool)
 
     def put(self, asked: NDArray[np.bool_], model: Model, texts: Sequence[str]) -> None:
         reading = model.read(texts)
-        besides = None
-        if reading.base is not None and model.base_weights is not None:
-            besides = opinion(reading.base.probabilities) @ model.base_weights
-            self.of_base[asked] = model.taken_over(reading.base.probabilities)
-        self.lines[asked] = model.lines.scores(reading.rows, besides)
-        self.counts[asked] = model.counts.scores(reading.rows)
+        said = None if reading.base is None else reading.base.probabilities
+        self.lines[asked], self.odds[asked] = model.scores(reading.rows, said)
+        if said is not None:
+            self.of_base[asked] = model.taken_over(said)
         self.known |= asked
 
 
 def _calibrated(
     model: Model, scores: _Scores, truth: Ints, weight: NDArray[Any], *, version: str, examples: int
 ) -> Model:
-    """The model with temperatures, figures and what was held out to set thresholds by."""
+    """The model with its shares, figures and what was held out to set thresholds by."""
     known = scores.known
     truth, weight = truth[known], weight[known]
-    lines, counts, of_base = scores.lines[known], scores.counts[known], scores.of_base[known]
+    lines, odds = scores.lines[known], scores.odds[known]
+    of_base = scores.of_base[known] if model.base else None
     if len(truth) == 0:
         return replace(model, version=version, examples=examples)
-    prior = model.prior
-    model = replace(
-        model,
-        lines=replace(
-            model.lines,
-            temperature=_best(lambda one: softmax(lines / one + prior), truth, weight),
-        ),
-        counts=replace(
-            model.counts,
-            temperature=_best(lambda one: softmax(counts / one + prior), truth, weight),
-        ),
-    )
-    mixed = model.mixed(lines, counts, of_base if model.base else None)
-    sharpness = _best(lambda one: sharpened(mixed, one), truth, weight)
-    probabilities = sharpened(mixed, sharpness)
+    shares = _best_shares(model.opinions(lines, odds, of_base), model.prior, truth, weight)
+    model = replace(model, shares=shares)
+    probabilities = model.mixed(lines, odds, of_base)
     reached = asdict(
         figures(probabilities, model.labels, [model.labels[place] for place in truth], weight)
     )
@@ -366,7 +437,6 @@ def _calibrated(
         model,
         version=version,
         examples=examples,
-        temperature=sharpness,
         held_out=HeldOut(
             truth[held].astype(np.int16),
             probabilities[held],
@@ -376,14 +446,32 @@ def _calibrated(
     )
 
 
-def _best(said: Any, truth: Ints, weight: NDArray[Any]) -> float:
-    """The temperature at which what happened was least surprising."""
+def _best_shares(
+    voices: Sequence[Floats], prior: Floats, truth: Ints, weight: NDArray[Any]
+) -> tuple[float, float, float]:
+    """How much each voice has to say, so that what happened was least surprising."""
     rows = np.arange(len(truth))
-    candidates = np.geomspace(0.2, 8, 60)
-    losses = [
-        -float((weight * np.log(said(float(one))[rows, truth] + 1e-9)).sum()) for one in candidates
-    ]
-    return float(candidates[int(np.argmin(losses))])
+    part = weight / weight.sum()
+
+    def surprise(shares: NDArray[Any]) -> tuple[float, NDArray[Any]]:
+        said = logarithms(
+            sum((one * voice for one, voice in zip(shares, voices, strict=True)), start=prior)
+        )
+        off = np.exp(said)
+        off[rows, truth] -= 1
+        off *= part[:, None]
+        slope = np.array([float((off * voice).sum()) for voice in voices])
+        return -float((part * said[rows, truth]).sum()), slope
+
+    found = minimize(
+        surprise,
+        np.full(len(voices), 0.3),
+        jac=True,
+        method="L-BFGS-B",
+        bounds=[(0.01, 3.0)] * len(voices),
+    ).x
+    lines, odds, base = (*(float(share) for share in found), 0.0, 0.0)[:3]
+    return lines, odds, base
 
 
 # ── small things ────────────────────────────────────────────────────────────────────────────────

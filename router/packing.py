@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from router.classify import Floats, HeldOut, Linear, Model
 
-FORMAT = 2
+FORMAT = 3
 """Whoever changes what a model is, or how it is kept, counts on here."""
 
 Parts = dict[str, NDArray[Any]]
@@ -33,8 +33,9 @@ def parts_of(model: Model) -> Parts:
         "version": model.version,
         "source": model.source,
         "shares": model.shares,
-        "temperature": model.temperature,
-        "temperatures": [model.lines.temperature, model.counts.temperature],
+        "strange": model.strange,
+        "strangeness": model.strangeness,
+        "base_trust": model.base_trust,
         "examples": model.examples,
         "figures": dict(model.figures),
     }
@@ -43,14 +44,14 @@ def parts_of(model: Model) -> Parts:
         "idf": model.idf,
         "prior": model.prior,
         "lines.bias": model.lines.bias,
-        "counts.bias": model.counts.bias,
+        "odds.bias": model.odds.bias,
         "held.truth": model.held_out.truth,
         "held.probabilities": model.held_out.probabilities.astype(np.float16),
         "held.weight": model.held_out.weight,
     }
     for name in _WORD_LISTS:
         parts[name] = _bytes("\n".join(getattr(model, name)))
-    for name, linear in (("lines", model.lines), ("counts", model.counts)):
+    for name, linear in (("lines", model.lines), ("odds", model.odds)):
         parts[f"{name}.weights"], parts[f"{name}.scale"] = _small(linear.weights)
     if model.base is not None and model.base_weights is not None:
         parts["base_weights"] = model.base_weights
@@ -74,14 +75,13 @@ def _model_from(parts: Mapping[str, NDArray[Any]]) -> Model:
         raise ValueError(f"has format {about['format']}, and this Buckstop reads {FORMAT}")
     base = {name[len(_BASE) :]: part for name, part in parts.items() if name.startswith(_BASE)}
     kept = {name: tuple(_text(parts[name]).split("\n")) for name in _WORD_LISTS}
-    lines, counts = (
+    lines, odds = (
         Linear(
             weights=_large(parts[f"{name}.weights"], parts[f"{name}.scale"]),
             bias=_floats(parts[f"{name}.bias"]),
-            temperature=float(about["temperatures"][place]),
             margins=name == "lines",
         )
-        for place, name in enumerate(("lines", "counts"))
+        for name in ("lines", "odds")
     )
     model = Model(
         version=str(about["version"]),
@@ -91,10 +91,12 @@ def _model_from(parts: Mapping[str, NDArray[Any]]) -> Model:
         pieces=kept["pieces"],
         idf=_floats(parts["idf"]),
         lines=lines,
-        counts=counts,
+        odds=odds,
         prior=_floats(parts["prior"]),
-        shares=(float(about["shares"][0]), float(about["shares"][1])),
-        temperature=float(about["temperature"]),
+        shares=_three(about["shares"]),
+        strange=tuple(str(label) for label in about["strange"]),
+        strangeness=float(about["strangeness"]),
+        base_trust=float(about.get("base_trust", 1.0)),
         held_out=HeldOut(
             truth=parts["held.truth"].astype(np.int16),
             probabilities=_floats(parts["held.probabilities"]),
@@ -117,13 +119,13 @@ def _check(model: Model) -> None:
         "prior": (model.prior, (labels,)),
         "lines": (model.lines.weights, (features, labels)),
         "lines' bias": (model.lines.bias, (labels,)),
-        "counts": (model.counts.weights, (features, labels)),
-        "counts' bias": (model.counts.bias, (labels,)),
+        "odds": (model.odds.weights, (features, labels)),
+        "odds' bias": (model.odds.bias, (labels,)),
         "probabilities held out": (model.held_out.probabilities, (held, labels)),
         "weight held out": (model.held_out.weight, (held,)),
     }
     if model.base is not None and model.base_weights is not None:
-        expected["base weights"] = (model.base_weights, (len(model.base.labels), labels))
+        expected["base weights"] = (model.base_weights, (len(model.base.labels), 2 * labels))
     for name, (part, shape) in expected.items():
         if part.shape != shape:
             raise ValueError(f"is no model: {name} is {part.shape} where {shape} is due")
@@ -131,6 +133,11 @@ def _check(model: Model) -> None:
             raise ValueError(f"is no model: {name} holds what is no number")
     if held and not 0 <= model.held_out.truth.min() <= model.held_out.truth.max() < labels:
         raise ValueError("is no model: what was held out has a type that it does not know")
+
+
+def _three(shares: list[float]) -> tuple[float, float, float]:
+    lines, odds, base = (float(share) for share in shares)
+    return lines, odds, base
 
 
 def packed(model: Model) -> bytes:

@@ -135,9 +135,8 @@ def load_patterns(folder: Path, faults: list[str]) -> Patterns:
                 around.setdefault(spoken, ([], []))[side].append(tree)
             else:
                 patterns.append(Pattern(heading, language, line, tree, where))
-    known = set(words)
     faults.extend(
-        f"{where}: {{{name}}} is no word of words.txt." for where, name in used if name not in known
+        f"{where}: {{{name}}} is no word of words.txt." for where, name in used if name not in words
     )
     return Patterns(
         patterns=tuple(patterns),

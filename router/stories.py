@@ -42,6 +42,8 @@ class Story:
     """Stories of one source have their words in common: they are learned from, or judged."""
     judged: bool = False
     """Told for judging only: a second problem comes along, as it does in some reports."""
+    spun: bool = False
+    """Whether it comes from a pattern, and not from an example that somebody wrote as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,7 @@ class _Sentence:
     language: str
     text: str
     source: int
+    spun: bool = False
 
 
 def stories(patterns: Patterns, examples: Sequence[Example]) -> list[Story]:
@@ -62,15 +65,15 @@ def stories(patterns: Patterns, examples: Sequence[Example]) -> list[Story]:
         by_language.setdefault(one.language, []).append(one)
 
     chance = random.Random(1)  # noqa: S311  # nothing is secret here
-    told = [Story(one.problem_type, one.text, one.source) for one in sentences]
+    told = [Story(one.problem_type, one.text, one.source, spun=one.spun) for one in sentences]
     for _ in range(ROUNDS):
         told += [
-            Story(one.problem_type, _told(one, patterns, said, chance), one.source)
+            Story(one.problem_type, _told(one, patterns, said, chance), one.source, spun=one.spun)
             for one in sentences
         ]
     for one in sentences:
         text = _told(one, patterns, said, chance, by_language)
-        told.append(Story(one.problem_type, text, one.source, judged=True))
+        told.append(Story(one.problem_type, text, one.source, judged=True, spun=one.spun))
     return told
 
 
@@ -81,7 +84,7 @@ def _sentences(patterns: Patterns, examples: Sequence[Example]) -> list[_Sentenc
     ]
     for source, pattern in enumerate(patterns.patterns, start=len(examples)):
         found += [
-            _Sentence(pattern.problem_type, pattern.language, text, source)
+            _Sentence(pattern.problem_type, pattern.language, text, source, spun=True)
             for text in patterns.sentences(pattern)
         ]
     return found

@@ -1,17 +1,31 @@
 """The model learns from examples, says how sure it is, and reads whatever people send."""
 
 import time
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from structlog.testing import capture_logs
 
-from router.classify import READ, Model, normal, packed, pieces_of, unpacked, words_of
-from router.models import ModelCache
+from router.classify import (
+    READ,
+    Classifier,
+    Model,
+    lowest_threshold,
+    normal,
+    pieces_of,
+    weighed,
+    words_of,
+)
+from router.figures import figures, worst
+from router.learn import Told, half, learn_history, learn_written, read_skops, write_skops
+from router.packing import packed, unpacked
+from router.stories import Story
 
-KINDS = {
+HOMES = {
     "Pothole": "STREETS",
     "Snow": "STREETS",
     "Dog": "ANIMALS",
@@ -21,73 +35,102 @@ SAYINGS = {
     "Snow": ["snow on the street", "street not plowed", "ice on the bridge", "nieve en la calle"],
     "Dog": ["dog loose", "barking dog", "perro suelto", "dog bite"],
 }
-EXAMPLES = [
-    (kind, f"{saying}{ending}")
-    for kind, sayings in SAYINGS.items()
+ENDINGS = ("", " again", " on Maple", "!!", " since monday")
+STORIES = [
+    Story(kind, f"{saying}{ending}", source, judged, spun=source % 2 == 0)
+    for source, (kind, saying) in enumerate(
+        (kind, saying) for kind, sayings in SAYINGS.items() for saying in sayings
+    )
+    for ending in ENDINGS
+    for judged in (False, True)
+]
+HISTORY = [
+    Told(kind, f"{saying}{ending}")
+    for kind, sayings in (
+        ("Pothole", ["chuckhole", "road eats tires", "crater in the lane", "chuckhole deep"]),
+        ("Dog", ["mutt running about", "mutt bit me", "hound howls", "hound off leash"]),
+    )
     for saying in sayings
-    for ending in ("", " again", " on Maple", "!!", " since monday")
+    for ending in ENDINGS
 ]
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> ModelCache:
-    return ModelCache(tmp_path_factory.mktemp("models"))
+def model() -> Model:
+    return learn_written(STORIES, {}, version="written-1")
 
 
 @pytest.fixture(scope="module")
-def model(cache: ModelCache) -> Model:
-    return cache.model_of(EXAMPLES, KINDS, precision=0.8)
+def taught(model: Model) -> Model:
+    return learn_history(HISTORY, model, version="history-1")
 
 
-def test_it_learns_what_it_was_shown(model: Model) -> None:
+@pytest.fixture(scope="module")
+def mind(model: Model) -> Classifier:
+    return Classifier(model, HOMES, precision=0.6)
+
+
+def test_it_learns_what_it_was_shown(mind: Classifier) -> None:
     texts = ["a huge pothole", "they never plowed our street", "un perro suelto"]
 
-    assert [guess.ranked[0][0] for guess in model.guess(texts)] == ["Pothole", "Snow", "Dog"]
+    assert [guess.ranked[0][0] for guess in mind.guess(texts)] == ["Pothole", "Snow", "Dog"]
 
 
-def test_it_says_which_words_decided(model: Model) -> None:
-    (guess,) = model.guess(["a barking dog on Maple"])
+def test_it_says_which_words_decided(mind: Classifier) -> None:
+    (guess,) = mind.guess(["a barking dog on Maple"])
 
     assert guess.words[0] in ("barking dog", "barking")
 
 
-def test_probabilities_are_ranked_and_add_up(model: Model) -> None:
-    (guess,) = model.guess(["snow"])
+def test_probabilities_are_ranked_and_add_up(mind: Classifier) -> None:
+    (guess,) = mind.guess(["snow"])
     shares = [share for _, share in guess.ranked]
 
     assert shares == sorted(shares, reverse=True)
     assert sum(shares) == pytest.approx(1, abs=0.01)
 
 
-def test_a_chosen_type_is_always_among_the_ranked(model: Model) -> None:
-    (guess,) = model.guess(["dog"], known=["Snow"])
+def test_a_choice_weighs_in_and_the_words_may_outweigh_it(mind: Classifier) -> None:
+    (alone,) = mind.guess(["snow"])
+    (chosen,) = mind.guess(["snow"], chosen=[("Dog", 0.9)])
+    (unlikely,) = mind.guess(["snow on the street, street not plowed"], chosen=[("Dog", 0.34)])
 
-    assert guess.probability_of("Snow") is not None
-    assert guess.probability_of("No such type") is None
+    before, after = alone.probability_of("Dog"), chosen.probability_of("Dog")
+    assert before is not None
+    assert after is not None
+    assert after > before
+    assert unlikely.ranked[0][0] == "Snow"
+    assert chosen.probability_of("No such type") is None
+
+
+def test_a_choice_counts_as_often_as_choices_are_right() -> None:
+    even = weighed(np.array([0.5, 0.5], dtype=np.float32), 0, 0.9)
+
+    assert even.tolist() == pytest.approx([0.9, 0.1])
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\x00", "\u202e\u200f", "😀"])
-def test_nothing_to_read_is_nothing_to_be_sure_of(model: Model, text: str) -> None:
-    (guess,) = model.guess([text])
+def test_nothing_to_read_is_nothing_to_be_sure_of(mind: Classifier, text: str) -> None:
+    (guess,) = mind.guess([text])
 
     assert not guess.sure
     assert guess.words == ()
 
 
-def test_an_empty_batch_has_no_answers(model: Model) -> None:
-    assert model.guess([]) == []
+def test_an_empty_batch_has_no_answers(mind: Classifier) -> None:
+    assert mind.guess([]) == []
 
 
-def test_a_batch_says_what_each_text_alone_would(model: Model) -> None:
+def test_a_batch_says_what_each_text_alone_would(mind: Classifier) -> None:
     texts = ["pothole on Maple", "", "dog", "nieve"]
 
-    assert model.guess(texts) == [model.guess([text])[0] for text in texts]
+    assert mind.guess(texts) == [mind.guess([text])[0] for text in texts]
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.text(max_size=400))
-def test_any_text_gets_an_answer(model: Model, text: str) -> None:
-    (guess,) = model.guess([text])
+def test_any_text_gets_an_answer(mind: Classifier, text: str) -> None:
+    (guess,) = mind.guess([text])
 
     assert len(guess.ranked) == 3
     assert all(0 <= share <= 1 for _, share in guess.ranked)
@@ -96,9 +139,9 @@ def test_any_text_gets_an_answer(model: Model, text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["a" * 100_000, "dog " * 25_000, "\U0001f600" * 50_000, "ﷺ" * 100_000]
 )
-def test_a_very_long_text_is_read_from_its_beginning(model: Model, text: str) -> None:
+def test_a_very_long_text_is_read_from_its_beginning(mind: Classifier, text: str) -> None:
     begun = time.process_time()
-    model.guess([text])
+    mind.guess([text])
 
     assert time.process_time() - begun < 0.5
     assert len(normal(text)) <= READ
@@ -112,50 +155,149 @@ def test_a_text_is_read_without_case_accents_and_numbers() -> None:
 
 def test_words_and_pieces() -> None:
     assert words_of("big hole") == ["big", "hole", "big hole"]
-    assert pieces_of("ab") == [" a", "ab", "b ", " ab", "ab ", " ab "]
+    assert pieces_of("ab") == [" ab", "ab ", " ab "]
 
 
-def test_a_model_survives_being_kept(model: Model) -> None:
-    again = unpacked(packed(model))
+# ── being sure ──────────────────────────────────────────────────────────────────────────────────
 
-    assert again.guess(["pothole", "dog"]) == model.guess(["pothole", "dog"])
-    assert (again.version, again.threshold) == (model.version, model.threshold)
+
+def test_what_it_answers_alone_is_as_often_right_as_the_city_asks() -> None:
+    trust = np.array([0.9, 0.8, 0.7, 0.6])
+    right = np.array([True, True, False, True])
+    weight = np.ones(4)
+
+    assert lowest_threshold(trust, right, weight, 0.75) == pytest.approx((0.6, 0.75, 1.0))
+    assert lowest_threshold(trust, right, weight, 0.9) == pytest.approx((0.8, 1.0, 0.5))
+    assert lowest_threshold(trust, ~right, weight, 0.9) == (1.1, 0.0, 0.0)
+
+
+def test_a_city_that_asks_for_more_gets_fewer_answers(taught: Model) -> None:
+    texts = [one.text for one in HISTORY] + ["hole", "it is broken", "loose", "street"]
+
+    def sure(precision: float) -> int:
+        mind = Classifier(taught, HOMES, precision=precision)
+        return sum(guess.sure for guess in mind.guess(texts))
+
+    assert sure(0.3) >= sure(0.9) >= sure(0.999)
+    assert sure(0.3) > 0
+
+
+def test_types_that_are_not_offered_are_never_answered(model: Model) -> None:
+    mind = Classifier(model, {"Snow": "STREETS", "Pothole": "STREETS"}, precision=0.6)
+    (guess,) = mind.guess(["a barking dog"])
+
+    assert guess.ranked[0][0] != "Dog"
+    with pytest.raises(ValueError, match="knows none"):
+        Classifier(model, {"Zoning": "PLANNING"}, precision=0.6)
+
+
+def test_half_of_the_words_are_always_the_same_half() -> None:
+    text = "a deep hole in the road"
+
+    assert half(text) == half(text)
+    assert len(half(text).split()) == 3
+    assert (half("dog"), half("")) == ("dog", "")
+
+
+# ── a city's history ────────────────────────────────────────────────────────────────────────────
+
+
+def test_history_teaches_on_top_of_what_was_written(model: Model, taught: Model) -> None:
+    assert (taught.source, taught.labels) == ("history", ("Dog", "Pothole", "Snow"))
+    mind = Classifier(taught, HOMES, precision=0.6)
+    texts = ["a chuckhole", "that hound again", "deep hole, asphalt broken"]
+
+    assert [guess.ranked[0][0] for guess in mind.guess(texts)] == ["Pothole", "Dog", "Pothole"]
+
+
+def test_a_type_that_nobody_told_of_stays_possible_but_rare(model: Model, taught: Model) -> None:
+    assert taught.strange == ("Snow",)
+    assert taught.strangeness < 1
+    probabilities = taught.read(["snow on the street, street not plowed", "chuckhole"])
+    snow = probabilities.probabilities[:, taught.labels.index("Snow")]
+
+    assert snow[0] > 10 * snow[1]
+    assert probabilities.probabilities.sum(axis=1) == pytest.approx([1, 1], abs=1e-4)
+
+
+def test_what_counts_more_decides(model: Model) -> None:
+    doubtful = [Told("Dog", f"thing number {word}", 0.2) for word in ("one", "two", "six")]
+    corrected = [Told("Pothole", f"thing number {word}", 5.0) for word in ("one", "two", "six")]
+    mind = Classifier(learn_history([*HISTORY, *doubtful, *corrected], model), HOMES, precision=0.6)
+
+    assert mind.guess(["thing number"])[0].ranked[0][0] == "Pothole"
+
+
+def test_one_type_is_nothing_to_learn_from(model: Model) -> None:
+    with pytest.raises(ValueError, match="fewer than two types"):
+        learn_history([one for one in HISTORY if one.problem_type == "Dog"], model)
+
+
+def test_what_stands_in_one_report_only_is_not_kept(model: Model) -> None:
+    told = [*HISTORY, Told("Dog", "Mrs Wintergreen's hound howls")]
+
+    assert "wintergreen" not in learn_history(told, model).words
+
+
+# ── keeping ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def same(one: Model, other: Model, texts: Sequence[str]) -> bool:
+    told, again = one.read(texts).probabilities, other.read(texts).probabilities
+    return np.allclose(told, again, atol=0.02)
+
+
+def test_a_model_survives_being_kept(taught: Model, tmp_path: Path) -> None:
+    path = tmp_path / "model.skops"
+    write_skops(taught, path)
+    texts = ["pothole", "chuckhole", "dog", "snow"]
+
+    for again in (unpacked(packed(taught)), read_skops(path)):
+        assert same(again, taught, texts)
+        assert (again.version, again.shares, again.strange, again.base_trust) == (
+            taught.version,
+            taught.shares,
+            taught.strange,
+            taught.base_trust,
+        )
+        assert again.base is not None
+        assert again.base.version == "written-1"
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 half a file", b"no archive at all"])
-def test_what_is_no_model_is_refused(damage: bytes) -> None:
+def test_what_is_no_model_is_refused(damage: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.skops"
+    path.write_bytes(damage)
+
     with pytest.raises(ValueError, match=r"."):
         unpacked(damage)
+    with pytest.raises(ValueError, match=r"."):
+        read_skops(path)
 
 
-def test_a_model_is_made_once(tmp_path: Path) -> None:
-    first = ModelCache(tmp_path).model_of(EXAMPLES, KINDS, precision=0.8)
-    begun = time.monotonic()
-    second = ModelCache(tmp_path).model_of(EXAMPLES, KINDS, precision=0.8)
-
-    assert time.monotonic() - begun < 0.5
-    assert first.version == second.version
-    assert [path.name for path in tmp_path.glob("*.npz")] == [f"{first.version}.npz"]
+def test_parts_that_do_not_fit_together_are_refused(model: Model) -> None:
+    with pytest.raises(ValueError, match="prior"):
+        unpacked(packed(replace(model, prior=model.prior[:1])))
 
 
-def test_a_damaged_cache_is_made_again(tmp_path: Path) -> None:
-    first = ModelCache(tmp_path).model_of(EXAMPLES, KINDS, precision=0.8)
-    kept = tmp_path / f"{first.version}.npz"
-    kept.write_bytes(kept.read_bytes()[:1000])
-
-    with capture_logs() as logs:
-        again = ModelCache(tmp_path).model_of(EXAMPLES, KINDS, precision=0.8)
-
-    assert again.guess(["dog"]) == first.guess(["dog"])
-    assert logs[0]["event"] == "model cache unreadable"
-    assert unpacked(kept.read_bytes()).version == first.version
+# ── figures ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def test_no_room_for_the_cache_does_not_keep_it_from_learning(tmp_path: Path) -> None:
-    (tmp_path / "taken").write_text("a file where the folder should be")
+def test_figures_are_what_they_say() -> None:
+    probabilities = np.array(
+        [[0.9, 0.05, 0.03, 0.02], [0.4, 0.3, 0.2, 0.1], [0.1, 0.2, 0.3, 0.4]], dtype=np.float32
+    )
+    found = figures(probabilities, ("a", "b", "c", "d"), ["a", "b", "a"])
 
-    with capture_logs() as logs:
-        model = ModelCache(tmp_path / "taken").model_of(EXAMPLES, KINDS, precision=0.8)
-
-    assert model.guess(["dog"])[0].ranked[0][0] == "Dog"
-    assert "model not kept" in [line["event"] for line in logs]
+    assert found.accuracy == pytest.approx(1 / 3)
+    assert found.top3 == pytest.approx(2 / 3)
+    # a: one hit of two true and two guessed; b never guessed; d guessed wrongly.
+    assert found.macro_f1 == pytest.approx((0.5 + 0 + 0) / 3)
+    assert found.weighted_f1 == pytest.approx(0.5 * 2 / 3)
+    assert found.coverage == pytest.approx(1 / 3)
+    assert found.calibration_error == pytest.approx((0.1 + 0.8) / 3)
+    (first, second) = worst(["a", "b", "a"], ["a", "a", "d"])
+    assert {(first.truth, first.guessed), (second.truth, second.guessed)} == {
+        ("a", "d"),
+        ("b", "a"),
+    }
