@@ -50,6 +50,10 @@ check: $(STAMP) ## Lint, types, the import contract
 bench: $(STAMP) ## The whole pipeline against its floor, in one run
 	@$(BIN)/python -m bench.pipeline $(BENCH_ARGS)
 
+.PHONY: model
+model: $(STAMP) ## Learn the sample city's written examples again, after they have changed
+	@$(BIN)/buckstop model make
+
 .PHONY: lock
 lock: $(TOOLS)/found ## Choose the newest versions and write requirements.lock
 	@$$(cat $(TOOLS)/found) pip compile --universal --generate-hashes --python-version 3.11 \

@@ -301,7 +301,7 @@ def make(*, where: Where = HERE) -> int:
     """
     Learn a city's written examples now, and keep the model in the city's folder.
 
-    Whoever gets the folder then starts at once. Half a minute; to be done again after the examples
+    Whoever gets the folder then starts at once. A minute or two; to be done again after the examples
     or the types have changed.
     """
     folder = city_folder(where.settings())
@@ -310,7 +310,7 @@ def make(*, where: Where = HERE) -> int:
     except BadModel as error:
         return trouble(str(error), code=1)
     out.print(f"{made.version}, {_about(made)}, is kept in {folder / SHIPPED}.", markup=False)
-    out.print("On harder texts than most, each judged by a model that had not seen its like:")
+    out.print("On a third of the words of each example, judged by a model of patterns alone:")
     out.print("\n".join(_figure_lines(figures_of(made))), markup=False)
     return 0
 

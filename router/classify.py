@@ -112,6 +112,8 @@ class Model:
     """Labels that nobody told of, and only the base model knows."""
     strangeness: float = 1.0
     """How often they come, for each time that the base model expects one."""
+    caution: float = 1.0
+    """Below 1 it is less sure of everything, and ranks it the same way."""
     base_trust: float = 1.0
     """The power of the base model's probabilities at which they were right as often as they say."""
     figures: Mapping[str, float] = field(default_factory=dict)
@@ -177,6 +179,7 @@ class Model:
             (share * voice for share, voice in zip(self.shares, voices, strict=False)),
             start=self.prior,
         )
+        told = self.caution * told
         if of_base is None or not self.strange:
             return softmax(told)
         # What nobody told of was not learned: there the base model is asked, and how often

@@ -133,9 +133,10 @@ def learn_written(told: Sequence[Story], shares: Shares, *, version: str = "") -
     """
     A model of stories. `shares` says how often complaints of each type come, where it is known.
 
-    It is calibrated by written examples, on what patterns alone taught (without patterns, on what
-    the other half of the examples taught). Of each only half of the words are shown: whoever wrote
-    the patterns also wrote the examples, and of what residents will write it knows far less.
+    What its voices have to say is found on written examples, asked of what patterns alone taught
+    (without patterns, of what the other half of the examples taught). How sure it may be is found
+    on a third of the words of each: whoever wrote the patterns also wrote the examples, and of
+    what residents will write it knows far less.
     """
     labels = _labels([one.problem_type for one in told])
     prior = _prior(labels, shares)
@@ -150,7 +151,7 @@ def learn_written(told: Sequence[Story], shares: Shares, *, version: str = "") -
         halves = set(sources[::2]), set(sources[1::2])
         folds = [halves, halves[::-1]]
     judged = _sample(judged, _MOST_JUDGED)
-    scores = _Scores(len(judged), len(labels))
+    scores, glimpsed = (_Scores(len(judged), len(labels)) for _ in range(2))
     truth = _places([one.problem_type for one in judged], labels)
     for teaching, asking in folds:
         taught = [one for one in lessons if one.source in teaching]
@@ -158,20 +159,21 @@ def learn_written(told: Sequence[Story], shares: Shares, *, version: str = "") -
         if not taught or not asked.any():
             continue
         trial = _fit("written", taught, labels, prior)
-        scores.put(
-            asked,
-            trial,
-            [half(one.text) for one, is_it in zip(judged, asked, strict=True) if is_it],
-        )
+        texts = [one.text for one, is_it in zip(judged, asked, strict=True) if is_it]
+        scores.put(asked, trial, texts)
+        glimpsed.put(asked, trial, [glimpse(text) for text in texts])
     weight = np.exp(prior)[truth] / np.maximum(np.bincount(truth, minlength=len(labels)), 1)[truth]
     model = _fit("written", lessons, labels, prior)
-    return _calibrated(model, scores, truth, weight, version=version, examples=len(lessons))
+    return _calibrated(
+        model, scores, truth, weight, glimpsed=glimpsed, version=version, examples=len(lessons)
+    )
 
 
-def half(text: str) -> str:
-    """Half of the words of a text, always the same ones; of a single word, that one."""
+def glimpse(text: str) -> str:
+    """A third of the words of a text, at least one, and always the same ones."""
     words = text.split()
-    shown = sorted(random.Random(text).sample(range(len(words)), (len(words) + 1) // 2))  # noqa: S311
+    chance = random.Random(text)  # noqa: S311  # nothing is secret here
+    shown = sorted(chance.sample(range(len(words)), (len(words) + 2) // 3))
     return " ".join(words[place] for place in shown)
 
 
@@ -415,20 +417,38 @@ class _Scores:
             self.of_base[asked] = model.taken_over(said)
         self.known |= asked
 
+    def of_known(self, model: Model) -> tuple[Floats, Floats, Floats | None]:
+        """The scores of the lines and the odds, and what the base model said."""
+        known = self.known
+        return self.lines[known], self.odds[known], self.of_base[known] if model.base else None
+
 
 def _calibrated(
-    model: Model, scores: _Scores, truth: Ints, weight: NDArray[Any], *, version: str, examples: int
+    model: Model,
+    scores: _Scores,
+    truth: Ints,
+    weight: NDArray[Any],
+    *,
+    glimpsed: _Scores | None = None,
+    version: str,
+    examples: int,
 ) -> Model:
-    """The model with its shares, figures and what was held out to set thresholds by."""
+    """
+    The model with its shares, figures and what was held out to set thresholds by. `glimpsed` are
+    scores of the same texts, of which little was shown; by them it is less sure.
+    """
     known = scores.known
     truth, weight = truth[known], weight[known]
-    lines, odds = scores.lines[known], scores.odds[known]
-    of_base = scores.of_base[known] if model.base else None
     if len(truth) == 0:
         return replace(model, version=version, examples=examples)
-    shares = _best_shares(model.opinions(lines, odds, of_base), model.prior, truth, weight)
-    model = replace(model, shares=shares)
-    probabilities = model.mixed(lines, odds, of_base)
+    told = scores.of_known(model)
+    model = replace(model, shares=_best_shares(model.opinions(*told), model.prior, truth, weight))
+    if glimpsed is not None:
+        told = glimpsed.of_known(model)
+        said = np.log(model.mixed(*told) + 1e-9)
+        none = np.zeros(len(model.labels), dtype=np.float32)
+        model = replace(model, caution=_best_shares([said], none, truth, weight)[0])
+    probabilities = model.mixed(*told)
     reached = asdict(
         figures(probabilities, model.labels, [model.labels[place] for place in truth], weight)
     )

@@ -36,6 +36,7 @@ def parts_of(model: Model) -> Parts:
         "strange": model.strange,
         "strangeness": model.strangeness,
         "base_trust": model.base_trust,
+        "caution": model.caution,
         "examples": model.examples,
         "figures": dict(model.figures),
     }
@@ -96,7 +97,8 @@ def _model_from(parts: Mapping[str, NDArray[Any]]) -> Model:
         shares=_three(about["shares"]),
         strange=tuple(str(label) for label in about["strange"]),
         strangeness=float(about["strangeness"]),
-        base_trust=float(about.get("base_trust", 1.0)),
+        base_trust=float(about["base_trust"]),
+        caution=float(about["caution"]),
         held_out=HeldOut(
             truth=parts["held.truth"].astype(np.int16),
             probabilities=_floats(parts["held.probabilities"]),

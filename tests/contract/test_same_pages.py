@@ -42,8 +42,7 @@ SECRETS = ("Rosa", "rosa@", "816555", "11401", "gas station, number")
 @pytest.fixture(scope="module")
 def router(tmp_path_factory: pytest.TempPathFactory) -> Router:
     city = load_city(CITIES / "independence")
-    few = city.model_copy(update={"examples": city.examples[::5]})
-    return open_router(few, tmp_path_factory.mktemp("models"))
+    return open_router(city, tmp_path_factory.mktemp("models"))
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from router.classify import (
     words_of,
 )
 from router.figures import figures, worst
-from router.learn import Told, half, learn_history, learn_written, read_skops, write_skops
+from router.learn import Told, glimpse, learn_history, learn_written, read_skops, write_skops
 from router.packing import packed, unpacked
 from router.stories import Story
 
@@ -191,12 +191,23 @@ def test_types_that_are_not_offered_are_never_answered(model: Model) -> None:
         Classifier(model, {"Zoning": "PLANNING"}, precision=0.6)
 
 
-def test_half_of_the_words_are_always_the_same_half() -> None:
+def test_a_glimpse_is_always_of_the_same_words() -> None:
     text = "a deep hole in the road"
 
-    assert half(text) == half(text)
-    assert len(half(text).split()) == 3
-    assert (half("dog"), half("")) == ("dog", "")
+    assert glimpse(text) == glimpse(text)
+    assert len(glimpse(text).split()) == 2
+    assert (glimpse("dog"), glimpse("")) == ("dog", "")
+
+
+def test_caution_takes_sureness_and_leaves_the_order(model: Model) -> None:
+    assert model.caution < 1
+    bold, careful = (
+        replace(model, caution=caution).read(["pothole", "dog on street"]).probabilities
+        for caution in (1.0, 0.5)
+    )
+
+    assert (np.argsort(bold) == np.argsort(careful)).all()
+    assert (bold.max(axis=1) > careful.max(axis=1)).all()
 
 
 # ── a city's history ────────────────────────────────────────────────────────────────────────────

@@ -3,12 +3,14 @@
 import time
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 
 from bus.contracts import ComplaintReceived, ComplaintRouted, Fact
 from bus.identity import fact_id
+from router.models import ACTIVE, SHIPPED, BadModel, ModelFolder, read, written_version
 from router.routing import Rule
 from router.rules import CITIES, load_city
 from router.service import Router, listeners, open_router
@@ -83,12 +85,105 @@ def test_what_it_is_not_sure_of_goes_to_triage_with_suggestions(router: Router) 
     assert routed.reasons[0].startswith("No type: not sure of")
 
 
-def test_what_the_resident_chose_decides(router: Router) -> None:
-    routed = route(router, "dead deer on the road", problem_type="Zoning")
+def test_what_the_resident_chose_weighs_in_and_what_was_read_is_kept_beside_it(
+    router: Router,
+) -> None:
+    words = "there is a problem with the lot behind us"
+    alone = route(router, words)
+    routed = route(router, words, problem_type="Zoning")
 
     assert routed.problem_type == "Zoning"
-    assert routed.alternatives[0].problem_type == "Dead Animal"
     assert routed.reasons[0] == 'Type "Zoning": the resident chose it'
+    assert routed.guess is not None
+    assert alone.guess is not None
+    assert (routed.guess.problem_type, routed.guess.model) == ("Zoning", router.model.version)
+    assert alone.problem_type != "Zoning"
+
+
+def test_where_words_and_choice_disagree_too_much_a_person_decides(router: Router) -> None:
+    """A residents' slip of the finger does not send a dead deer to the planners."""
+    routed = route(router, "dead deer on the road, dead animal", problem_type="Zoning")
+
+    assert routed.reasons[0] == 'The resident chose "Zoning"'
+    assert routed.guess is not None
+    assert routed.guess.problem_type == "Dead Animal"
+    assert routed.problem_type in (None, "Dead Animal")
+    kinds = {one.problem_type for one in routed.alternatives} | {routed.problem_type}
+    assert "Dead Animal" in kinds
+
+
+def test_what_was_read_is_told_even_where_nobody_heeds_it(router: Router) -> None:
+    routed = route(router, "dead deer", problem_type="Zoning", entered_by="tess.calloway")
+
+    assert routed.problem_type == "Zoning"
+    assert routed.guess is not None
+    assert routed.guess.problem_type == "Dead Animal"
+    assert any("deer" in word for word in routed.guess.words)
+    assert routed.shadow is None
+
+
+def test_a_city_that_asks_for_more_precision_leaves_more_to_people(router: Router) -> None:
+    texts = [example.text for example in router.city.examples[::40]]
+    heard = [complaint(text, number) for number, text in enumerate(texts)]
+
+    def sorted_alone(precision: float) -> int:
+        rules = router.city.classifier.model_copy(update={"precision": precision})
+        city = router.city.model_copy(update={"classifier": rules})
+        return sum(one.problem_type is not None for one in Router(city, router.models).route(heard))
+
+    few, some, most = (sorted_alone(precision) for precision in (0.98, 0.8, 0.5))
+    assert few < some < most
+
+
+# ── models ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_the_model_that_comes_along_is_of_these_examples(router: Router) -> None:
+    """Else: `make model`."""
+    assert written_version(router.city) == read(router.city.folder / SHIPPED).version
+    assert (router.city.folder / SHIPPED).stat().st_size < 2_000_000
+
+
+def test_one_of_older_examples_answers_while_it_knows_every_type(
+    router: Router, tmp_path: Path
+) -> None:
+    fewer = router.city.model_copy(update={"examples": router.city.examples[1:]})
+    with capture_logs() as logged:
+        other = open_router(fewer, tmp_path)
+
+    assert other.model.version == router.model.version
+    assert any("buckstop model make" in line["event"] for line in logged)
+
+
+def test_a_shadow_is_asked_and_not_heeded_until_it_is_promoted(
+    router: Router, tmp_path: Path
+) -> None:
+    told = [("Zoning", f"purple fence number {word}", 1.0) for word in "abcdefgh"]
+    told += [("Noise", f"yellow fence number {word}", 1.0) for word in "abcdefgh"]
+    folder = ModelFolder(tmp_path)
+    with pytest.raises(BadModel, match="fewer than two types"):
+        folder.cast_shadow(told[:8], router.model)
+    one = open_router(router.city, tmp_path)
+    assert not one.renew()
+
+    shadow = folder.cast_shadow(told, router.model)
+    assert one.renew()
+    (routed,) = one.route([complaint("purple fence", 1)])
+    assert routed.model == router.model.version
+    assert routed.shadow is not None
+    assert (routed.shadow.model, routed.shadow.problem_type) == (shadow.version, "Zoning")
+
+    folder.promote()
+    assert one.renew()
+    (routed,) = one.route([complaint("purple fence", 1)])
+    assert (routed.model, routed.shadow) == (shadow.version, None)
+
+    # Half a file stops no routing: the written examples answer, and operators are told.
+    (tmp_path / ACTIVE).write_bytes(b"PK half a file")
+    with capture_logs() as logged:
+        assert one.renew()
+    assert one.model.version == router.model.version
+    assert logged[0]["event"] == "a model cannot be used"
 
 
 def test_what_the_call_taker_chose_decides(router: Router) -> None:
@@ -147,7 +242,7 @@ def test_a_rule_that_cannot_run_is_told_to_operators_and_its_complaint_to_triage
         update={"rules": router.city.rules.model_copy(update={"rule": (rule,)})}
     )
     with capture_logs() as logged:
-        routed = route(Router(city, router.model), "Huge pothole on 23rd, it blew my tire")
+        routed = route(Router(city, router.models), "Huge pothole on 23rd, it blew my tire")
 
     assert (routed.problem_type, routed.department) == ("Pothole/Street Maintenance", None)
     assert routed.trace[-1].outcome == "broken"
@@ -165,7 +260,7 @@ def test_absence_is_asked_on_the_day_of_the_routing_and_hours_of_the_complaint(
         person.model_copy(update=away if person.id == "jo.linden" else {})
         for person in router.city.people
     )
-    other = Router(router.city.model_copy(update={"people": people}), router.model)
+    other = Router(router.city.model_copy(update={"people": people}), router.models)
     heard = [complaint("Huge pothole on 23rd, it blew my tire", 1, lat=39.0911, lon=-94.4155)]
     (then,) = other.route(heard)
     (later,) = other.route(heard, at=datetime(2026, 4, 2, tzinfo=UTC))
