@@ -301,8 +301,8 @@ def make(*, where: Where = HERE) -> int:
     """
     Learn a city's written examples now, and keep the model in the city's folder.
 
-    Whoever gets the folder then starts at once. A minute or two; to be done again after the examples
-    or the types have changed.
+    Whoever gets the folder then starts at once. A minute or two; to be done again after the
+    examples or the types have changed.
     """
     folder = city_folder(where.settings())
     try:

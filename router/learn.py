@@ -1,5 +1,5 @@
 """
-Makes the models that `classify.py` answers with, and reads and writes them as skops files.
+Makes the models that `classify.py` answers with, and writes them as skops files.
 
 Alone with scikit-learn and skops: they take seconds to load and learning takes hundreds of
 megabytes, so `models.py` runs this file as a process of its own, and no other process ever loads
@@ -40,7 +40,7 @@ from router.classify import (
     words_of,
 )
 from router.figures import figures
-from router.packing import model_from, packed, parts_of, unpacked
+from router.packing import packed, parts_of, unpacked
 from router.stories import Story
 
 _STRICTNESS = 0.1
@@ -90,8 +90,6 @@ def main() -> None:
 
 
 def _ordered(order: Mapping[str, Any]) -> Model:
-    if order["do"] == "read":
-        return read_skops(Path(order["from"]))
     if order["do"] == "written":
         told = [Story(*one) for one in order["stories"]]
         return learn_written(told, order["shares"], version=order["version"])
@@ -108,22 +106,6 @@ def write_skops(model: Model, path: Path) -> None:
     part = path.with_name(f"{path.name}.part")
     skops.io.dump(parts_of(model), part, compression=zipfile.ZIP_DEFLATED, compresslevel=9)
     part.replace(path)
-
-
-def read_skops(path: Path) -> Model:
-    """The model in a skops file; raises ValueError for a file that holds anything but arrays."""
-    try:
-        strange = skops.io.get_untrusted_types(file=path)
-        if strange:
-            raise ValueError(f"holds {', '.join(sorted(strange))}, which no model of ours has")
-        parts = skops.io.load(path, trusted=[])
-    except (zipfile.BadZipFile, KeyError, TypeError, EOFError, AttributeError) as error:
-        raise ValueError(f"is no skops file: {type(error).__name__} {error}") from error
-    if not isinstance(parts, dict) or not all(
-        isinstance(one, np.ndarray) for one in parts.values()
-    ):
-        raise ValueError("is no model: it holds something else")
-    return model_from(parts)
 
 
 # ── written examples ────────────────────────────────────────────────────────────────────────────

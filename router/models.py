@@ -7,8 +7,8 @@ model comes along with the city's folder (`model.skops`), or is learned when it 
 that comes along and is of older examples answers all the same, while it knows every type.
 A file that cannot be read never stops the routing: it is told, and the next best model answers.
 
-Whatever takes scikit-learn or skops happens in a process of its own (`learn.py`); what came out
-is kept beside, in a form that loads in a moment (`*.npz`), and can be deleted at any time.
+Whatever takes scikit-learn or skops happens in a process of its own (`learn.py`). What it learned
+of written examples is kept beside (`*.npz`), and can be deleted at any time.
 """
 
 import fcntl
@@ -27,7 +27,7 @@ from typing import Any
 import structlog
 
 from router.classify import Model
-from router.packing import FORMAT, packed, unpacked
+from router.packing import FORMAT, from_skops, packed, unpacked
 from router.rules import City
 from router.stories import stories
 
@@ -80,6 +80,9 @@ class ModelFolder:
     def written(self, city: City) -> Model:
         """The model of the city's written examples."""
         version = written_version(city)
+        shipped = self._shipped(city, version)
+        if shipped is not None:
+            return shipped
         path = self.folder / f"{version}.npz"
         with self._alone(version):
             try:
@@ -89,12 +92,9 @@ class ModelFolder:
             except (ValueError, OSError) as error:
                 # Half a file or a damaged one: what it was made from is still there.
                 log.warning("model cache unreadable", model=version, error=str(error))
-            model = self._shipped(city, version)
-            if model is None:
-                log.info("learning from written examples, once", model=version)
-                model = learn_written(city)
-            if model.version == version:
-                self._keep(path, packed(model))
+            log.info("learning from written examples, once", model=version)
+            model = learn_written(city)
+            self._keep(path, packed(model))
         return model
 
     def _shipped(self, city: City, version: str) -> Model | None:
@@ -121,19 +121,7 @@ class ModelFolder:
     def history(self, name: str) -> Model | None:
         """The model in one of the folder's files, or None; raises BadModel for a broken one."""
         path = self.folder / name
-        try:
-            told = path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise BadModel(f"{path} cannot be read: {error.strerror}.") from error
-        cache = self.folder / f"{hashlib.sha256(told).hexdigest()[:24]}.npz"
-        try:
-            return unpacked(cache.read_bytes())
-        except (FileNotFoundError, ValueError, OSError):
-            model = read(path)
-            self._keep(cache, packed(model))
-            return model
+        return read(path) if path.exists() else None
 
     def _history(self, name: str, city: City, faults: list[str]) -> Model | None:
         try:
@@ -194,7 +182,7 @@ class ModelFolder:
             log.warning("model not kept", model=path.stem, error=str(error))
 
 
-# ── learning and reading, in another process ────────────────────────────────────────────────────
+# ── learning, in another process, and reading ───────────────────────────────────────────────────
 
 
 def written_version(city: City) -> str:
@@ -256,9 +244,11 @@ def learn_history(
 def read(path: Path) -> Model:
     """The model in a skops file; raises BadModel, saying why, for anything else."""
     try:
-        return _child({"do": "read", "from": str(path)})
-    except BadModel as error:
-        raise BadModel(f"{path} {error}") from error
+        return from_skops(path.read_bytes())
+    except OSError as error:
+        raise BadModel(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise BadModel(f"{path} {error}.") from error
 
 
 def _child(order: dict[str, Any]) -> Model:

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sklearn.naive_bayes import MultinomialNB
 
 from router.classify import (
     READ,
@@ -21,8 +23,8 @@ from router.classify import (
     words_of,
 )
 from router.figures import figures, worst
-from router.learn import Told, glimpse, learn_history, learn_written, read_skops, write_skops
-from router.packing import packed, unpacked
+from router.learn import Told, glimpse, learn_history, learn_written, write_skops
+from router.packing import from_skops, model_from, packed, unpacked
 from router.stories import Story
 
 HOMES = {
@@ -263,7 +265,7 @@ def test_a_model_survives_being_kept(taught: Model, tmp_path: Path) -> None:
     write_skops(taught, path)
     texts = ["pothole", "chuckhole", "dog", "snow"]
 
-    for again in (unpacked(packed(taught)), read_skops(path)):
+    for again in (unpacked(packed(taught)), from_skops(path.read_bytes())):
         assert same(again, taught, texts)
         assert (again.version, again.shares, again.strange, again.base_trust) == (
             taught.version,
@@ -276,14 +278,29 @@ def test_a_model_survives_being_kept(taught: Model, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [b"", b"PK\x03\x04 half a file", b"no archive at all"])
-def test_what_is_no_model_is_refused(damage: bytes, tmp_path: Path) -> None:
-    path = tmp_path / "model.skops"
-    path.write_bytes(damage)
-
+def test_what_is_no_model_is_refused(damage: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         unpacked(damage)
     with pytest.raises(ValueError, match=r"."):
-        read_skops(path)
+        from_skops(damage)
+
+
+def test_a_skops_file_with_anything_but_arrays_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "model.skops"
+    skops.io.dump({"about": MultinomialNB()}, path)
+
+    with pytest.raises(ValueError, match=r"holds a sklearn.*MultinomialNB"):
+        from_skops(path.read_bytes())
+
+
+def test_skops_itself_reads_our_files_without_trusting_anything(
+    model: Model, tmp_path: Path
+) -> None:
+    write_skops(model, tmp_path / "model.skops")
+
+    assert skops.io.get_untrusted_types(file=tmp_path / "model.skops") == []
+    parts = skops.io.load(tmp_path / "model.skops", trusted=[])
+    assert same(model_from(parts), model, ["pothole", "dog"])
 
 
 def test_parts_that_do_not_fit_together_are_refused(model: Model) -> None:
