@@ -104,7 +104,7 @@ def _ordered(order: Mapping[str, Any]) -> Model:
 def write_skops(model: Model, path: Path) -> None:
     """Keeps a model as a skops file: whole, or not at all."""
     part = path.with_name(f"{path.name}.part")
-    skops.io.dump(parts_of(model), part, compression=zipfile.ZIP_DEFLATED, compresslevel=9)
+    skops.io.dump(parts_of(model), part, compression=zipfile.ZIP_DEFLATED, compresslevel=6)
     part.replace(path)
 
 

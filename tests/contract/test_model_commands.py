@@ -2,8 +2,6 @@
 
 import asyncio
 import csv
-import os
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,8 +11,8 @@ import pytest
 from bus.contracts import TypeGuess
 from bus.identity import fact_id
 from store import changes, guesses
+from tests.support.commands import Said, command
 from tests.support.facts import complaint
-from tests.support.product import BUCKSTOP, Answer, clean_environment, ended
 from tests.support.store import file, put_staff, routed
 
 HOLE, BARK = "Pothole/Street Maintenance", "Animal Services"
@@ -48,33 +46,24 @@ def table(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def environment(dsn: str, nats_url: str, tmp_path: Path) -> dict[str, str]:
-    return clean_environment() | {
+async def ask(*words: object) -> Said:
+    return await asyncio.to_thread(command, *words)
+
+
+@pytest.fixture(autouse=True)
+def settings(dsn: str, nats_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
         "BUCKSTOP__STORE__DSN": dsn,
         "BUCKSTOP__BUS__URL": nats_url,
         "BUCKSTOP__DATA": str(tmp_path / "data"),
         "COLUMNS": "160",
-    }
+    }.items():
+        monkeypatch.setenv(name, value)
 
 
-async def ask(environment: dict[str, str], *words: str | os.PathLike[str]) -> Answer:
-    process = await asyncio.to_thread(
-        subprocess.Popen,
-        [BUCKSTOP, *words],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment,
-    )
-    return await ended(process)
-
-
-async def test_evaluate_measures_and_keeps_nothing(
-    environment: dict[str, str], table: Path, tmp_path: Path
-) -> None:
-    cold = await ask(environment, "evaluate", table, "--split", "later")
+async def test_evaluate_measures_and_keeps_nothing(table: Path, tmp_path: Path) -> None:
+    cold = await ask("evaluate", table, "--split", "later")
     learned = await ask(
-        environment,
         *("evaluate", table, "--train-split", "first", "--split", "later", "--format", "json"),
     )
 
@@ -102,48 +91,44 @@ async def test_evaluate_measures_and_keeps_nothing(
         (["--text-column", "words"], '"words" is there. It has split, problem_type, text.'),
     ],
 )
-async def test_evaluate_says_what_to_mend(
-    environment: dict[str, str], table: Path, words: Sequence[str], said: str
-) -> None:
-    answer = await ask(environment, "evaluate", table, *words)
+async def test_evaluate_says_what_to_mend(table: Path, words: Sequence[str], said: str) -> None:
+    answer = await ask("evaluate", table, *words)
 
     assert (answer.code, answer.out) == (1, "")
     assert said in answer.err
 
 
 async def test_a_model_is_trained_shown_refused_promoted_and_taken_back(
-    environment: dict[str, str], table: Path, pool: asyncpg.Pool
+    table: Path, pool: asyncpg.Pool
 ) -> None:
-    nothing = await ask(environment, "model", "promote")
+    nothing = await ask("model", "promote")
     assert nothing.code == 1
     assert "`buckstop train` makes one" in nothing.err
 
-    trained = await ask(environment, "train", table)
+    trained = await ask("train", table)
     assert trained.code == 0, trained.err
     assert "learned from 72 complaints, and runs in shadow" in trained.out
     assert "1 were left out" in trained.out
 
-    shown = await ask(environment, "model")
+    shown = await ask("model")
     assert "written examples, 45 types" in shown.out
     assert "runs in its shadow" in shown.out
     assert "0 closed cases were answered by both; it takes 100" in shown.out
 
-    refused = await ask(environment, "model", "promote")
+    refused = await ask("model", "promote")
     assert refused.code == 1
     assert "goes on answering" in refused.err
 
-    promoted = await ask(environment, "model", "promote", "--anyway")
+    promoted = await ask("model", "promote", "--anyway")
     assert promoted.code == 0
     assert "history-" in promoted.out
-    assert "complaints of the city" in (await ask(environment, "model")).out
-    back = await ask(environment, "model", "back")
+    assert "complaints of the city" in (await ask("model")).out
+    back = await ask("model", "back")
     assert (back.code, back.out) == (0, "The model of the written examples answers from now on.\n")
-    assert (await ask(environment, "model", "discard")).code == 1
+    assert (await ask("model", "discard")).code == 1
 
 
-async def test_closed_cases_teach_and_judge(
-    environment: dict[str, str], pool: asyncpg.Pool
-) -> None:
+async def test_closed_cases_teach_and_judge(pool: asyncpg.Pool) -> None:
     """The open case teaches nothing; what staff changed is known as such; districts are counted."""
     async with pool.acquire() as conn:
         await put_staff(conn)
@@ -190,6 +175,6 @@ async def test_closed_cases_teach_and_judge(
     assert (kept.problem_type, kept.model) == (HOLE, "old")
     assert "\x00" not in "".join(kept.words)
 
-    trained = await ask(environment, "train", "--format", "json")
+    trained = await ask("train", "--format", "json")
     assert trained.code == 0, trained.err
     assert trained.lines[0]["examples"] == len(told) - 1
