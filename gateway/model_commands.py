@@ -212,6 +212,7 @@ def figures_of(model: Model) -> Figures:
 
 
 @model.default
+@model.command
 def show(*, where: Where = HERE, format: Format = "text") -> int:
     """Which model answers, which runs in its shadow, and how both did on closed cases."""
     settings = where.settings()

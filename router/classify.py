@@ -108,10 +108,12 @@ class Model:
     base: "Model | None" = None
     base_weights: Floats | None = None
     """The parts of `lines` and, behind them, of `odds` that are about the base model's opinion."""
+    often: Floats | None = None
+    """For each label how often it comes, for each time that the base model expects one."""
     strange: tuple[str, ...] = ()
     """Labels that nobody told of, and only the base model knows."""
     strangeness: float = 1.0
-    """How often they come, for each time that the base model expects one."""
+    """How often they all come, for each time that the base model expects one of them."""
     caution: float = 1.0
     """Below 1 it is less sure of everything, and ranks it the same way."""
     base_trust: float = 1.0
@@ -169,7 +171,8 @@ class Model:
         """What is mixed: for each voice the logarithms of its probabilities."""
         voices = [logarithms(lines), logarithms(odds)]
         if of_base is not None:
-            voices.append(logarithms(np.log(of_base + _FLOOR)))
+            expected = of_base if self.often is None else of_base * self.often
+            voices.append(logarithms(np.log(expected + _FLOOR)))
         return voices
 
     def mixed(self, lines: Floats, odds: Floats, of_base: Floats | None) -> Floats:

@@ -50,8 +50,10 @@ _FOLDS = 5
 _RAREST_WORD, _RAREST_PIECE = 2, 3
 # What residents wrote may name people; what stands in fewer reports than this is not learned.
 _RAREST_WORD_TOLD = 3
-_BALANCE = 0.5
-"""Rare types count for more: by the root of how rare they are."""
+_BALANCE = {"written": 0.5, "history": 0.8}
+"""Rare types count for more: by this power of how rare they are."""
+_EXPECTED = 20.0
+"""What was expected counts like so many complaints beside those that came."""
 _SHARES = {"written": (0.6, 0.15, 0.0), "history": (0.3, 0.3, 0.05)}
 """What is mixed, before anything held out says better."""
 _REGRESSION, _COUNTS = 3.0, 0.4
@@ -166,7 +168,8 @@ def learn_history(told: Sequence[Told], base: Model | None, *, version: str = ""
     """
     A model of complaints whose type is known, on top of what `base` knows already.
 
-    The calibration is of complaints that were judged by models which had not seen them. Types
+    The calibration is of complaints that were judged by models which had not seen them, nor what
+    came at the same time: `told` is in order of time, and one trouble is told of many times. Types
     that the base knows and the history has none of stay possible. Raises ValueError for a
     history with fewer than two types.
     """
@@ -181,7 +184,7 @@ def learn_history(told: Sequence[Told], base: Model | None, *, version: str = ""
     fold = np.zeros(len(told), dtype=int)
     for label in range(len(labels)):
         own = np.flatnonzero(truth == label)
-        fold[own] = np.arange(len(own)) % _FOLDS
+        fold[own] = np.arange(len(own)) * _FOLDS // len(own)
     # The same words twice are one complaint told again: it must not be judged by itself.
     first: dict[str, int] = {}
     for place, text in enumerate(texts):
@@ -227,7 +230,9 @@ def _fit(
     idf = np.concatenate([word_idf, piece_idf])
     rows = Reader(words, pieces, idf).rows(plain)
     besides = opinion(of_base) if of_base is not None else np.zeros((len(told), 0), np.float32)
-    weight = _balance(truth, labels) * np.array([getattr(one, "weight", 1.0) for one in told])
+    weight = _balance(truth, labels, _BALANCE[source]) * np.array(
+        [getattr(one, "weight", 1.0) for one in told]
+    )
 
     both = sparse.hstack([rows, sparse.csr_matrix(besides)]).tocsr()
     lines_weights, lines_bias = _lines(
@@ -267,6 +272,7 @@ def _fit(
         base_weights=np.hstack([lines_weights[features:], odds_of_base])
         if base is not None
         else None,
+        often=_often(labels, truth, base),
         strange=strange,
         strangeness=_strangeness(strange, truth, base),
         base_trust=_base_trust(base, of_base, truth, labels),
@@ -350,6 +356,19 @@ def _strangeness(strange: Sequence[str], truth: Ints, base: Model | None) -> flo
     return min(1.0, comes / (1 - comes) / (expected / (1 - expected)))
 
 
+def _often(labels: Sequence[str], truth: Ints, base: Model | None) -> Floats | None:
+    """For each label how often it came, for each time that the base model expected one."""
+    if base is None:
+        return None
+    shares = np.exp(base.prior) / np.exp(base.prior).sum()
+    expected = dict(zip(base.labels, shares.tolist(), strict=True))
+    came = np.bincount(truth, minlength=len(labels))
+    usual = np.array([expected.get(label, 1 / len(labels)) for label in labels])
+    return np.asarray(
+        (came + _EXPECTED * usual) / (len(truth) + _EXPECTED) / usual, dtype=np.float32
+    )
+
+
 def _base_trust(
     base: Model | None, of_base: Floats | None, truth: Ints, labels: Sequence[str]
 ) -> float:
@@ -374,9 +393,9 @@ def _telling(idf: Floats, lines: Floats, odds: Floats) -> Ints:
     return np.sort(np.argsort(-pull, kind="stable")[:_MOST_PLACES])
 
 
-def _balance(truth: Ints, labels: tuple[str, ...]) -> NDArray[Any]:
+def _balance(truth: Ints, labels: tuple[str, ...], power: float) -> NDArray[Any]:
     counts = np.bincount(truth, minlength=len(labels))
-    return np.asarray((counts[truth] / counts.max()) ** -_BALANCE)
+    return np.asarray((counts[truth] / counts.max()) ** -power)
 
 
 # ── calibrating ─────────────────────────────────────────────────────────────────────────────────

@@ -56,6 +56,7 @@ def parts_of(model: Model) -> Parts:
         parts[f"{name}.weights"], parts[f"{name}.scale"] = _small(linear.weights)
     if model.base is not None and model.base_weights is not None:
         parts["base_weights"] = model.base_weights
+        parts["often"] = _often(model)
         parts |= {_BASE + name: part for name, part in parts_of(model.base).items()}
     return parts
 
@@ -108,7 +109,12 @@ def _model_from(parts: Mapping[str, NDArray[Any]]) -> Model:
         figures={str(name): float(figure) for name, figure in about["figures"].items()},
     )
     if base:
-        model = replace(model, base=model_from(base), base_weights=_floats(parts["base_weights"]))
+        model = replace(
+            model,
+            base=model_from(base),
+            base_weights=_floats(parts["base_weights"]),
+            often=_floats(parts["often"]),
+        )
     return model
 
 
@@ -127,6 +133,7 @@ def _check(model: Model) -> None:
         "weight held out": (model.held_out.weight, (held,)),
     }
     if model.base is not None and model.base_weights is not None:
+        expected["how often labels come"] = (_often(model), (labels,))
         expected["base weights"] = (model.base_weights, (len(model.base.labels), 2 * labels))
     for name, (part, shape) in expected.items():
         if part.shape != shape:
@@ -135,6 +142,10 @@ def _check(model: Model) -> None:
             raise ValueError(f"is no model: {name} holds what is no number")
     if held and not 0 <= model.held_out.truth.min() <= model.held_out.truth.max() < labels:
         raise ValueError("is no model: what was held out has a type that it does not know")
+
+
+def _often(model: Model) -> Floats:
+    return np.ones(len(model.labels), dtype=np.float32) if model.often is None else model.often
 
 
 def _three(shares: list[float]) -> tuple[float, float, float]:

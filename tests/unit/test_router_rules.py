@@ -86,8 +86,8 @@ def test_a_city_needs_no_reports_csv(tmp_path: Path) -> None:
         ),
         (
             "problem-types.csv",
-            "Graffiti,CD-NEIGHBORHOOD SERVICES,yes,Graffiti,Grafiti",
-            "Graffiti,CD-NEIGHBORHOOD SERVICES,yes,Graffiti,",
+            "Graffiti,CD-NEIGHBORHOOD SERVICES,yes,20,Graffiti,Grafiti",
+            "Graffiti,CD-NEIGHBORHOOD SERVICES,yes,20,Graffiti,",
             "problem-types.csv, line 16: label_es is empty.",
         ),
         (
@@ -98,9 +98,9 @@ def test_a_city_needs_no_reports_csv(tmp_path: Path) -> None:
         ),
         (
             "problem-types.csv",
-            "Graffiti,CD-NEIGHBORHOOD SERVICES,yes,Graffiti",
-            "Graffiti,CD-NEIGHBORHOOD SERVICES,yes,Graffiti, paint",
-            "problem-types.csv, line 16: has 11 cells, but line 1 has 10 columns; is a comma not "
+            "Graffiti,CD-NEIGHBORHOOD SERVICES,yes,20,Graffiti",
+            "Graffiti,CD-NEIGHBORHOOD SERVICES,yes,20,Graffiti, paint",
+            "problem-types.csv, line 16: has 12 cells, but line 1 has 11 columns; is a comma not "
             "in quotes?",
         ),
         (
