@@ -199,7 +199,7 @@ def _tell_new(new: Model, strange: int, format: str) -> None:
         out.print(f"{strange} were left out: the city has no such type any more.")
     out.print("On complaints that it had not seen:")
     out.print("\n".join(_figure_lines(figures_of(new))), markup=False)
-    out.print("\n`buckstop model` shows how it does beside the one that answers.")
+    out.print("\n`buckstop model show` shows how it does beside the one that answers.")
 
 
 def figures_of(model: Model) -> Figures:
