@@ -14,7 +14,7 @@ from tests.browser.people import (
     sign_in,
     too_wide,
 )
-from tests.browser.test_accessibility import Judge
+from tests.browser.test_accessibility import WIDTHS, Judge
 from tests.support.product import Product, until
 
 CORNER = "Crysler Ave & 23rd St"
@@ -67,7 +67,7 @@ async def test_two_cases_become_one_and_two_again_and_everybody_hears(
     for told in (hers, "cars swerve around it", ANA, LUIS, "my tire blew", "Luis", "He fell", TIM):
         await expect(staff.locator("main")).to_contain_text(told)
     await visitors.picture(staff, "joined")
-    judge = Judge(staff)
+    judge = Judge(staff, WIDTHS["en"])
     await judge.look("a case with others joined")
     assert not judge.faults, "\n".join(judge.faults)
     await ana.goto(f"/track/{hers}")
@@ -272,7 +272,7 @@ async def test_a_storm_is_one_incident_with_one_word_and_one_end(
     await staff.get_by_role("link", name="Street Light Out").click()
     await expect(staff.get_by_role("checkbox", checked=True)).to_have_count(11)
     await visitors.picture(staff, "is-it-one")
-    judge = Judge(staff)
+    judge = Judge(staff, WIDTHS["en"])
     await judge.look("a proposal")
     await staff.get_by_role("button", name="Make it one incident").click()
     await expect(staff.get_by_role("status").first).to_contain_text("It is one incident now.")

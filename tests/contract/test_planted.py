@@ -33,8 +33,9 @@ from tests.contract.test_open311_reading import PLANTED, POTHOLE, STREETS
 from tests.support.open311 import Reach, put_case, reachable
 from tests.support.web import CITY
 
+# The numbers are looked for as numbers: a signed link or a photo's name may hold "4711" by chance.
 SEEN = re.compile(
-    r"planted|4711|4713|12B|555.?0142|5550142|555.?0177|resident\.example|pat\.?moore|pat moore",
+    r"planted|\b471[13]\b|\b12B\b|555.?01[47][27]|5550142|resident\.example|pat[. ]?moore",
     re.IGNORECASE,
 )
 NAME, EMAIL, PHONE = "Plantedfirst Plantedlast", "planted@resident.example", "816-555-0177"
