@@ -6,7 +6,7 @@ from pathlib import Path
 
 import asyncpg
 
-from tests.support.product import Product, copy_of
+from tests.support.product import Product
 from tests.support.reports import write_reports
 
 TABLES = ("cases", "complaints", "events", "notes", "files", "deliveries", "sessions", "accounts")
@@ -48,8 +48,6 @@ async def test_a_backup_of_what_runs_is_restored_whole_and_nothing_is_sent_twice
     try:
         restored = await other.ask("restore", kept)
         assert restored.code == 0, restored.err
-        # What the router learned is not in it; to learn it anew is not what is tried here.
-        copy_of(product.data / "models", other.data, "models")
         await other.start()
         audited = await other.ask("audit")
         assert (audited.code, audited.out.split(" + ")[0]) == (0, "received 12 = filed 12")

@@ -20,7 +20,7 @@ LONG_AGO = "2026-01-01"
 PARKS = "PRT-PARK MAINTENANCE"
 STREETS = "MS-STREET MAINTENANCE"
 HOLE = "Huge pothole, my tire blew"
-COUCH = "Somebody dumped a couch in the park by the playground"
+COUCH = "Somebody dumped an old couch in the park"
 # A rule that the city adds before its own.
 DRAFT = """
 [[rule]]
