@@ -10,7 +10,8 @@ import numpy as np
 from router.classify import Model
 from router.figures import Confusion, Figures, figures, worst
 from router.labelled import Row
-from router.models import learn_history
+from router.models import Lesson, learn_history
+from router.rules import City
 
 BATCH = 128
 
@@ -33,9 +34,14 @@ class Trial:
     taught_by: int
 
 
-def taught(base: Model, rows: Sequence[Row]) -> Model:
+def lessons_in(rows: Sequence[Row]) -> list[Lesson]:
+    """What rows of a file teach, each as much as another."""
+    return [Lesson(row.problem_type, row.text, place=row.place) for row in rows]
+
+
+def taught(base: Model, rows: Sequence[Row], city: City) -> Model:
     """The model that these rows teach, on top of `base`."""
-    return learn_history([(row.problem_type, row.text, 1.0) for row in rows], base)
+    return learn_history(lessons_in(rows), base, city)
 
 
 def trial(

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from gateway.classifier_trials import Trial, taught, trial, unknown_types
+from gateway.classifier_trials import Trial, lessons_in, taught, trial, unknown_types
 from gateway.command import HERE, Format, Where, go, line, out, trouble
 from gateway.compose import city_folder
 from gateway.promotion import FEWEST, Verdict, lessons, verdict
@@ -60,7 +60,8 @@ def evaluate(
     settings = where.settings()
     try:
         read = _labelled(file, text_column, label_column, labels)
-        base = ModelFolder(settings.data / "models").written(load_city(city_folder(settings)))
+        city = load_city(city_folder(settings))
+        base = ModelFolder(settings.data / "models").written(city)
         lines = read.of(train_split) if train_split else ()
         scored = (
             read.of(split)
@@ -69,7 +70,7 @@ def evaluate(
         )
         if not scored:
             raise BadFile("There is no line left to score.")
-        asked = taught(base, lines) if lines else base
+        asked = taught(base, lines, city) if lines else base
         done = trial(asked, scored, taught_by=len(lines))
         unknown = unknown_types(asked, scored)
     except (BadFile, BadModel, ValueError) as error:
@@ -164,21 +165,21 @@ def train(
     """
     settings = where.settings()
     folder = ModelFolder(settings.data / "models")
-    known = {kind.name for kind in load_city(city_folder(settings)).offered}
+    city = load_city(city_folder(settings))
+    known = {kind.name for kind in city.offered}
 
     async def work() -> int:
-        base = folder.written(load_city(city_folder(settings)))
         if file is not None:
             read = _labelled(file, text_column, label_column, labels)
             rows = read.of(split) if split else read.rows
-            told = [(row.problem_type, row.text, 1.0) for row in rows]
+            told = lessons_in(rows)
         else:
             async with reach(settings) as engines:
                 stored = settings.store.model_copy(update={"dsn": engines.dsn})
                 async with open_pool(stored) as pool, pool.acquire() as conn:
                     told = lessons(await guesses.closed_cases(conn, _MOST_CASES))
-        usable = [one for one in told if one[0] in known]
-        new = await asyncio.to_thread(folder.cast_shadow, usable, base)
+        usable = [one for one in told if one.problem_type in known]
+        new = await asyncio.to_thread(folder.cast_shadow, usable, city)
         _tell_new(new, len(told) - len(usable), format)
         return 0
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from router.models import Lesson
 from store.guesses import Closed, Judged
 
 FEWEST = 100
@@ -56,16 +57,16 @@ def verdict(judged: Sequence[Judged]) -> Verdict:
     return Verdict(tuple(told), cases, False, tuple(reasons))
 
 
-def lessons(closed: Sequence[Closed]) -> list[tuple[str, str, float]]:
+def lessons(closed: Sequence[Closed]) -> list[Lesson]:
     """
-    What closed cases teach: type, text and how much it counts. Somebody who changed the type has
-    looked; who left it may not have.
+    What closed cases teach. Somebody who changed the type has looked; who left it may not have.
     """
     return [
-        (
+        Lesson(
             one.problem_type,
             one.text,
             _CORRECTED if one.corrected else _CHOSEN if one.chosen else _LEFT,
+            one.place,
         )
         for one in closed
     ]

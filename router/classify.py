@@ -3,7 +3,8 @@ What a complaint is about: two linear models over words and pieces of words, and
 
 Pure: texts in, guesses out. One model draws lines between the types, the other weighs odds; they
 err in different ways, and what they say is mixed and calibrated. A model that a city's history
-taught stands on the one that the written examples taught (`base`). `learn.py` makes models;
+taught stands on the one that the written examples taught (`base`), and remembers the complaints
+that taught it: those that are most alike have a say besides (`Near`). `learn.py` makes models;
 answering needs no more than arrays.
 """
 
@@ -33,6 +34,11 @@ Floats = NDArray[np.float32]
 # much that says.
 _MARGIN = 0.15
 _FLOOR = 1e-4
+# So many complaints that are alike are asked what they were; a type that none of them has is not
+# out of the question.
+_NEAREST = 15
+_DOUBT = 0.02
+_COMPARED = 64
 BASE_WEIGHT = 0.1
 """How much the base model's opinion counts among words and pieces, before anything is learned."""
 
@@ -73,6 +79,39 @@ class Linear:
 
 
 @dataclass(frozen=True)
+class Near:
+    """Complaints whose type is known: a new one is likely to be what the most alike ones were."""
+
+    rows: sparse.csr_matrix
+    """Words and pieces, a row for each complaint."""
+    of_base: Floats
+    """What the base model makes of each (`opinion`); no columns without a base model."""
+    truth: NDArray[np.int16]
+    weight: Floats
+    """How much each counts: what a person corrected, more than what nobody looked at."""
+
+    @cached_property
+    def _by_word(self) -> sparse.csr_matrix:
+        return self.rows.T.tocsr()
+
+    def scores(self, rows: sparse.csr_matrix, of_base: Floats, labels: int) -> Floats:
+        """For each label the logarithm of its share among those that are most alike."""
+        shares = np.zeros((rows.shape[0], labels), dtype=np.float32)
+        most = min(_NEAREST, len(self.truth))
+        # Few at a time: what is compared takes room for each text and each complaint known.
+        for start in range(0, rows.shape[0], _COMPARED):
+            part = slice(start, start + _COMPARED)
+            alike = (rows[part] @ self._by_word).toarray() + of_base[part] @ self.of_base.T
+            nearest = np.argpartition(-alike, most - 1, axis=1)[:, :most]
+            say = np.maximum(np.take_along_axis(alike, nearest, axis=1), 0) ** 2
+            say *= self.weight[nearest]
+            for place, (truths, told) in enumerate(zip(self.truth[nearest], say, strict=True)):
+                shares[start + place] = np.bincount(truths, weights=told, minlength=labels)
+        shares /= shares.sum(axis=1, keepdims=True) + _FLOOR
+        return np.asarray(np.log(shares + _DOUBT), dtype=np.float32)
+
+
+@dataclass(frozen=True)
 class HeldOut:
     """What a model said of examples that it had not seen, and what they were."""
 
@@ -97,10 +136,10 @@ class Model:
     odds: Linear
     prior: Floats
     """For each label the logarithm of how often it comes, where that was not learned besides."""
-    shares: tuple[float, float, float]
+    shares: tuple[float, ...]
     """
-    How much the lines, the odds and the base model have to say: so much that a probability of 0.7
-    is right seven times in ten.
+    How much each voice has to say (`opinions`): so much that a probability of 0.7 is right seven
+    times in ten.
     """
     held_out: HeldOut
     examples: int
@@ -118,6 +157,8 @@ class Model:
     """Below 1 it is less sure of everything, and ranks it the same way."""
     base_trust: float = 1.0
     """The power of the base model's probabilities at which they were right as often as they say."""
+    near: Near | None = None
+    """Complaints that taught it, to be compared with; a model of written examples has none."""
     figures: Mapping[str, float] = field(default_factory=dict)
     """What it reached on texts that it had not seen, by the names of `figures.Figures`."""
 
@@ -141,20 +182,8 @@ class Model:
     def _read(self, plain: Sequence[str]) -> "Reading":
         rows = self._reader.rows(plain)
         base = self.base._read(plain) if self.base else None
-        scores = self.scores(rows, None if base is None else base.probabilities)
-        of_base = None if base is None else self.taken_over(base.probabilities)
-        return Reading(self, rows, self.mixed(*scores, of_base), base)
-
-    def scores(self, rows: sparse.csr_matrix, of_base: Floats | None) -> tuple[Floats, Floats]:
-        """What the lines and the odds say; `of_base` is what the base model said, in its order."""
-        if of_base is None or self.base_weights is None:
-            return self.lines.scores(rows), self.odds.scores(rows)
-        besides = opinion(of_base) @ self.base_weights
-        labels = len(self.labels)
-        return (
-            self.lines.scores(rows, besides[:, :labels]),
-            self.odds.scores(rows, besides[:, labels:]),
-        )
+        of_base = None if base is None else base.probabilities
+        return Reading(self, rows, self.mixed(self.opinions(rows, of_base), of_base), base)
 
     def taken_over(self, of_base: Floats) -> Floats:
         """The base model's probabilities, of the labels that are also ours."""
@@ -167,19 +196,36 @@ class Model:
     def _strange(self) -> NDArray[np.bool_]:
         return np.isin(self.labels, self.strange)
 
-    def opinions(self, lines: Floats, odds: Floats, of_base: Floats | None) -> list[Floats]:
-        """What is mixed: for each voice the logarithms of its probabilities."""
-        voices = [logarithms(lines), logarithms(odds)]
+    def opinions(self, rows: sparse.csr_matrix, of_base: Floats | None) -> list[Floats]:
+        """
+        What is mixed: for each voice the logarithms of its probabilities. The lines, the odds;
+        where there are such, the base model and the complaints that are most alike. `of_base` is
+        what the base model said, in its order.
+        """
+        labels = len(self.labels)
+        besides = np.zeros((rows.shape[0], 0), dtype=np.float32)
+        on_lines, on_odds = None, None
+        if of_base is not None and self.base_weights is not None:
+            besides = opinion(of_base)
+            said = besides @ self.base_weights
+            on_lines, on_odds = said[:, :labels], said[:, labels:]
+        voices = [
+            logarithms(self.lines.scores(rows, on_lines)),
+            logarithms(self.odds.scores(rows, on_odds)),
+        ]
         if of_base is not None:
-            expected = of_base if self.often is None else of_base * self.often
+            expected = self.taken_over(of_base)
+            if self.often is not None:
+                expected = expected * self.often
             voices.append(logarithms(np.log(expected + _FLOOR)))
+        if self.near is not None:
+            voices.append(logarithms(self.near.scores(rows, besides, labels)))
         return voices
 
-    def mixed(self, lines: Floats, odds: Floats, of_base: Floats | None) -> Floats:
+    def mixed(self, voices: Sequence[Floats], of_base: Floats | None) -> Floats:
         """One probability for each text and label."""
-        voices = self.opinions(lines, odds, of_base)
         told = sum(
-            (share * voice for share, voice in zip(self.shares, voices, strict=False)),
+            (share * voice for share, voice in zip(self.shares, voices, strict=True)),
             start=self.prior,
         )
         told = self.caution * told
@@ -189,7 +235,7 @@ class Model:
         # something new came up at all.
         strange = self._strange
         told = np.where(strange, -np.inf, told)
-        trusted = softmax(self.base_trust * np.log(of_base + 1e-9))
+        trusted = softmax(self.base_trust * np.log(self.taken_over(of_base) + 1e-9))
         among = trusted[:, strange].sum(axis=1, keepdims=True)
         chances = self.strangeness * among / np.maximum(1 - among, 1e-6)
         new = chances / (1 + chances)

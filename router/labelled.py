@@ -19,6 +19,7 @@ TEXT_COLUMNS = ("text", "description", "comments", "complaint", "details", "body
 TYPE_COLUMNS = ("problem_type", "type", "category", "request_type", "label")
 SPLIT_COLUMN = "split"
 DISTRICT_COLUMN = "district"
+PLACE_COLUMN = "address"
 
 
 class BadFile(Exception):
@@ -32,6 +33,8 @@ class Row:
     problem_type: str
     split: str
     district: str
+    place: str
+    """Where it is, as the file says it; empty where it does not."""
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ def _rows(
             left_out["no type"] += 1
         else:
             district = (cells.get(DISTRICT_COLUMN) or "").strip()
-            rows.append(Row(reader.line_num, text, label, split, district))
+            place = (cells.get(PLACE_COLUMN) or "").strip()
+            rows.append(Row(reader.line_num, text, label, split, district, place))
     return Labelled(tuple(rows), dict(left_out), tuple(splits))
 
 

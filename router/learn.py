@@ -32,6 +32,7 @@ from router.classify import (
     HeldOut,
     Linear,
     Model,
+    Near,
     Reader,
     logarithms,
     normal,
@@ -50,18 +51,23 @@ _FOLDS = 5
 _RAREST_WORD, _RAREST_PIECE = 2, 3
 # What residents wrote may name people; what stands in fewer reports than this is not learned.
 _RAREST_WORD_TOLD = 3
-_BALANCE = {"written": 0.5, "history": 0.8}
+_BALANCE = 0.5
 """Rare types count for more: by this power of how rare they are."""
+_WRITTEN = 0.03
+"""How much a written example counts beside a complaint of the city: little, and something where
+there are few complaints of its type."""
 _EXPECTED = 20.0
 """What was expected counts like so many complaints beside those that came."""
-_SHARES = {"written": (0.6, 0.15, 0.0), "history": (0.3, 0.3, 0.05)}
-"""What is mixed, before anything held out says better."""
+_SHARE = 0.3
+"""How much each voice has to say, before anything held out says better."""
 _REGRESSION, _COUNTS = 3.0, 0.4
 """How strict the regression is, and what the counts have to say beside it."""
 _MOST_HELD = 1_500
 _MOST_JUDGED = 6_000
 _MOST_PLACES = 48_000
 _MOST_ROWS = 40_000
+_MOST_NEAR = 4_000
+"""So many of the complaints are kept to compare new ones with, the last ones."""
 
 Ints = NDArray[np.int_]
 T = TypeVar("T")
@@ -76,6 +82,8 @@ class Told:
     text: str
     weight: float = 1.0
     """How much it counts: what a person corrected, more than what nobody looked at."""
+    place: str = ""
+    """Where it is, in any words: one trouble is told of from one place many times."""
 
 
 def main() -> None:
@@ -97,7 +105,8 @@ def _ordered(order: Mapping[str, Any]) -> Model:
         return learn_written(told, order["shares"], version=order["version"])
     base = unpacked(Path(order["base"]).read_bytes()) if order["base"] else None
     rows = [Told(*one) for one in order["told"]]
-    return learn_history(rows, base, version=order["version"])
+    written = [(kind, text) for kind, text in order["written"]]
+    return learn_history(rows, base, written, version=order["version"])
 
 
 # ── skops ───────────────────────────────────────────────────────────────────────────────────────
@@ -135,21 +144,21 @@ def learn_written(told: Sequence[Story], shares: Shares, *, version: str = "") -
         halves = set(sources[::2]), set(sources[1::2])
         folds = [halves, halves[::-1]]
     judged = _sample(judged, _MOST_JUDGED)
-    scores, glimpsed = (_Scores(len(judged), len(labels)) for _ in range(2))
+    said, glimpsed = _HeldOut(len(judged)), _HeldOut(len(judged))
     truth = _places([one.problem_type for one in judged], labels)
     for teaching, asking in folds:
         taught = [one for one in lessons if one.source in teaching]
         asked = np.array([one.source in asking for one in judged], dtype=bool)
         if not taught or not asked.any():
             continue
-        trial = _fit("written", taught, labels, prior)
+        trial = _fit(taught, labels, prior)
         texts = [one.text for one, is_it in zip(judged, asked, strict=True) if is_it]
-        scores.put(asked, trial, texts)
+        said.put(asked, trial, texts)
         glimpsed.put(asked, trial, [glimpse(text) for text in texts])
     weight = np.exp(prior)[truth] / np.maximum(np.bincount(truth, minlength=len(labels)), 1)[truth]
-    model = _fit("written", lessons, labels, prior)
+    model = _fit(lessons, labels, prior)
     return _calibrated(
-        model, scores, truth, weight, glimpsed=glimpsed, version=version, examples=len(lessons)
+        model, said, truth, weight, glimpsed=glimpsed, version=version, examples=len(lessons)
     )
 
 
@@ -164,12 +173,19 @@ def glimpse(text: str) -> str:
 # ── a city's history ────────────────────────────────────────────────────────────────────────────
 
 
-def learn_history(told: Sequence[Told], base: Model | None, *, version: str = "") -> Model:
+def learn_history(
+    told: Sequence[Told],
+    base: Model | None,
+    written: Sequence[tuple[str, str]] = (),
+    *,
+    version: str = "",
+) -> Model:
     """
-    A model of complaints whose type is known, on top of what `base` knows already.
+    A model of complaints whose type is known, on top of what `base` knows already. `written` are
+    examples, type and text, that help where there are few complaints.
 
-    The calibration is of complaints that were judged by models which had not seen them, nor what
-    came at the same time: `told` is in order of time, and one trouble is told of many times. Types
+    The calibration is of complaints that were judged by models which had seen neither them nor
+    what was told of the same place or in the same words: one trouble is told of many times. Types
     that the base knows and the history has none of stay possible. Raises ValueError for a
     history with fewer than two types.
     """
@@ -181,102 +197,196 @@ def learn_history(told: Sequence[Told], base: Model | None, *, version: str = ""
     prior = np.zeros(len(labels), dtype=np.float32)
     truth = _places([one.problem_type for one in told], labels)
     texts = [one.text for one in told]
-    fold = np.zeros(len(told), dtype=int)
-    for label in range(len(labels)):
-        own = np.flatnonzero(truth == label)
-        fold[own] = np.arange(len(own)) * _FOLDS // len(own)
-    # The same words twice are one complaint told again: it must not be judged by itself.
-    first: dict[str, int] = {}
-    for place, text in enumerate(texts):
-        fold[place] = fold[first.setdefault(normal(text), place)]
-
+    fold = folds(told, truth)
     of_base = base.read(texts).probabilities if base else None
-    scores = _Scores(len(told), len(labels))
+    help_ = _Help(labels, [one for one in written if one[0] in seen], base)
+
+    said = _HeldOut(len(told))
     for number in range(_FOLDS):
         asked = fold == number
         if not asked.any() or len(set(truth[~asked].tolist())) < 2:
             continue
         taught = [one for one, is_asked in zip(told, asked, strict=True) if not is_asked]
-        trial = _fit(
-            "history", taught, labels, prior, base, None if of_base is None else of_base[~asked]
+        trial = _fit_history(
+            taught, labels, prior, base, None if of_base is None else of_base[~asked], help_
         )
-        scores.put(asked, trial, [text for text, is_it in zip(texts, asked, strict=True) if is_it])
+        said.put(asked, trial, [text for text, is_it in zip(texts, asked, strict=True) if is_it])
     weight = np.array([one.weight for one in told], dtype=np.float32)
-    model = _fit("history", told, labels, prior, base, of_base)
-    return _calibrated(model, scores, truth, weight, version=version, examples=len(told))
+    model = _fit_history(told, labels, prior, base, of_base, help_)
+    return _calibrated(model, said, truth, weight, version=version, examples=len(told))
+
+
+def folds(told: Sequence[Told], truth: Ints) -> Ints:
+    """
+    In which of the parts each complaint is: what is of one place or in the same words, in the same
+    part; as much of each type in all of them; and what came at one time together, where the
+    complaints are in the order of time.
+    """
+    head = list(range(len(told)))
+
+    def first_of(place: int) -> int:
+        while head[place] != place:
+            head[place] = place = head[head[place]]
+        return place
+
+    met: dict[tuple[str, str], int] = {}
+    for place, one in enumerate(told):
+        marks = [("words", normal(one.text))]
+        if one.place.strip():
+            marks.append(("place", " ".join(one.place.casefold().split())))
+        for mark in marks:
+            head[first_of(place)] = first_of(met.setdefault(mark, place))
+    groups: dict[int, list[int]] = {}
+    for place in range(len(told)):
+        groups.setdefault(first_of(place), []).append(place)
+    fold = np.zeros(len(told), dtype=int)
+    total = np.bincount(truth)
+    so_far = np.zeros(len(total), dtype=int)
+    for members in groups.values():
+        kind = Counter(truth[members].tolist()).most_common(1)[0][0]
+        fold[members] = min(_FOLDS - 1, int(so_far[kind]) * _FOLDS // int(total[kind]))
+        so_far += np.bincount(truth[members], minlength=len(total))
+    return fold
+
+
+class _Help:
+    """Written examples beside complaints of a city, as rows of any vocabulary."""
+
+    def __init__(
+        self, labels: Sequence[str], written: Sequence[tuple[str, str]], base: Model | None
+    ) -> None:
+        self.truth = _places([kind for kind, _ in written], labels)
+        self._plain = [normal(text) for _, text in written]
+        texts = [text for _, text in written]
+        width = len(base.labels) if base else 0
+        self.of_base = (
+            opinion(base.read(texts).probabilities)
+            if base and texts
+            else np.zeros((len(texts), width), dtype=np.float32)
+        )
+
+    def rows(self, reader: Reader) -> sparse.csr_matrix:
+        return reader.rows(self._plain)
 
 
 # ── fitting ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def _fit(
-    source: str,
-    told: Sequence[Story] | Sequence[Told],
-    labels: tuple[str, ...],
-    prior: Floats,
-    base: Model | None = None,
-    of_base: Floats | None = None,
-) -> Model:
+def _fit(told: Sequence[Story], labels: tuple[str, ...], prior: Floats) -> Model:
+    """A model of stories, before it is calibrated."""
     plain = [normal(one.text) for one in told]
     truth = _places([one.problem_type for one in told], labels)
-    words, word_idf = _vocabulary(
-        [words_of(text) for text in plain],
-        rarest=_RAREST_WORD if source == "written" else _RAREST_WORD_TOLD,
-    )
-    pieces, piece_idf = _vocabulary(
-        [[piece for chunk in text.split() for piece in pieces_of(chunk)] for text in plain],
-        rarest=_RAREST_PIECE,
-    )
-    idf = np.concatenate([word_idf, piece_idf])
+    words, pieces, idf = _terms(plain, rarest_word=_RAREST_WORD)
     rows = Reader(words, pieces, idf).rows(plain)
-    besides = opinion(of_base) if of_base is not None else np.zeros((len(told), 0), np.float32)
-    weight = _balance(truth, labels, _BALANCE[source]) * np.array(
-        [getattr(one, "weight", 1.0) for one in told]
-    )
-
-    both = sparse.hstack([rows, sparse.csr_matrix(besides)]).tocsr()
-    lines_weights, lines_bias = _lines(
-        both,
-        truth,
-        weight / weight.mean(),
-        len(labels),
-        _STRICTNESS,
-    )
-    odds_weights, odds_bias = _counts(rows, truth, len(labels), uniform=source == "written")
-    features = len(idf)
-    odds_of_base = np.zeros((besides.shape[1], len(labels)), dtype=np.float32)
-    if source == "history":
-        regression_weights, regression_bias = _regression(both, truth, weight, len(labels))
-        odds_weights = regression_weights[:features] + _COUNTS * odds_weights
-        odds_bias = regression_bias + _COUNTS * odds_bias
-        odds_of_base = regression_weights[features:]
-    kept = _telling(idf, lines_weights[:features], odds_weights)
-    told_of = set(truth.tolist())
-    strange = tuple(label for place, label in enumerate(labels) if place not in told_of)
+    weight = _balance(truth, labels)
+    lines, lines_bias = _lines(rows, truth, weight / weight.mean(), len(labels), _STRICTNESS)
+    odds, odds_bias = _counts(rows, truth, len(labels), uniform=True)
+    kept = _telling(idf, lines, odds)
     return Model(
         version="",
-        source=source,
+        source="written",
         labels=labels,
         words=tuple(words[place] for place in kept if place < len(words)),
         pieces=tuple(pieces[place - len(words)] for place in kept if place >= len(words)),
         idf=idf[kept],
-        lines=Linear(lines_weights[:features][kept], lines_bias, margins=True),
-        odds=Linear(odds_weights[kept], odds_bias, margins=False),
+        lines=Linear(lines[kept], lines_bias, margins=True),
+        odds=Linear(odds[kept], odds_bias, margins=False),
         prior=prior,
-        shares=_SHARES[source],
-        held_out=HeldOut(
-            np.zeros(0, np.int16), np.zeros((0, len(labels)), np.float32), np.zeros(0, np.float32)
-        ),
+        shares=(_SHARE, _SHARE),
+        held_out=_nothing_held(labels),
+        examples=len(told),
+    )
+
+
+def _fit_history(
+    told: Sequence[Told],
+    labels: tuple[str, ...],
+    prior: Floats,
+    base: Model | None,
+    of_base: Floats | None,
+    written: _Help,
+) -> Model:
+    """A model of complaints, before it is calibrated."""
+    plain = [normal(one.text) for one in told]
+    truth = _places([one.problem_type for one in told], labels)
+    words, pieces, idf = _terms(plain, rarest_word=_RAREST_WORD_TOLD)
+    reader = Reader(words, pieces, idf)
+    rows = reader.rows(plain)
+    besides = opinion(of_base) if of_base is not None else np.zeros((len(told), 0), np.float32)
+    counts = np.array([one.weight for one in told], dtype=np.float32)
+
+    weight = _balance(truth, labels) * counts
+    weight = np.concatenate([weight / weight.mean(), np.full(len(written.truth), _WRITTEN)])
+    both = sparse.hstack([rows, sparse.csr_matrix(besides)])
+    more = sparse.hstack([written.rows(reader), sparse.csr_matrix(written.of_base)])
+    both = sparse.vstack([both, more]).tocsr()
+    truths = np.concatenate([truth, written.truth])
+    features, number = len(idf), len(labels)
+    lines, lines_bias = _lines(both, truths, weight / weight.mean(), number, _STRICTNESS)
+    regression, odds_bias = _regression(both, truths, weight, number)
+    counted, counted_bias = _counts(
+        both[:, :features],
+        truths,
+        number,
+        weight=np.concatenate([np.ones(len(told)), weight[len(told) :]]),
+    )
+    odds = regression[:features] + _COUNTS * counted
+    odds_bias = odds_bias + _COUNTS * counted_bias
+
+    kept = _telling(idf, lines[:features], odds)
+    words, pieces = (
+        tuple(words[place] for place in kept if place < len(words)),
+        tuple(pieces[place - len(words)] for place in kept if place >= len(words)),
+    )
+    told_of = set(truth.tolist())
+    strange = tuple(label for place, label in enumerate(labels) if place not in told_of)
+    last = slice(max(0, len(told) - _MOST_NEAR), None)
+    return Model(
+        version="",
+        source="history",
+        labels=labels,
+        words=words,
+        pieces=pieces,
+        idf=idf[kept],
+        lines=Linear(lines[:features][kept], lines_bias, margins=True),
+        odds=Linear(odds[kept], odds_bias, margins=False),
+        prior=prior,
+        shares=(_SHARE,) * (3 if base is None else 4),
+        held_out=_nothing_held(labels),
         examples=len(told),
         base=base,
-        base_weights=np.hstack([lines_weights[features:], odds_of_base])
+        base_weights=np.hstack([lines[features:], regression[features:]])
         if base is not None
         else None,
         often=_often(labels, truth, base),
         strange=strange,
         strangeness=_strangeness(strange, truth, base),
         base_trust=_base_trust(base, of_base, truth, labels),
+        near=Near(
+            rows=Reader(words, pieces, idf[kept]).rows(plain[last]),
+            of_base=besides[last],
+            truth=truth[last].astype(np.int16),
+            weight=counts[last],
+        ),
     )
+
+
+def _nothing_held(labels: Sequence[str]) -> HeldOut:
+    return HeldOut(
+        np.zeros(0, np.int16), np.zeros((0, len(labels)), np.float32), np.zeros(0, np.float32)
+    )
+
+
+def _terms(
+    plain: Sequence[str], *, rarest_word: int
+) -> tuple[tuple[str, ...], tuple[str, ...], Floats]:
+    """The words and the pieces that texts are told apart by, and how telling each is."""
+    words, word_idf = _vocabulary([words_of(text) for text in plain], rarest=rarest_word)
+    pieces, piece_idf = _vocabulary(
+        [[piece for chunk in text.split() for piece in pieces_of(chunk)] for text in plain],
+        rarest=_RAREST_PIECE,
+    )
+    return words, pieces, np.concatenate([word_idf, piece_idf])
 
 
 def _vocabulary(texts: Sequence[Sequence[str]], *, rarest: int) -> tuple[tuple[str, ...], Floats]:
@@ -308,10 +418,16 @@ def _lines(
 
 
 def _counts(
-    rows: sparse.csr_matrix, truth: Ints, labels: int, *, uniform: bool
+    rows: sparse.csr_matrix,
+    truth: Ints,
+    labels: int,
+    *,
+    weight: NDArray[Any] | None = None,
+    uniform: bool = False,
 ) -> tuple[Floats, Floats]:
     """The logarithm of how often each label has each word; only differences count."""
-    counter = MultinomialNB(alpha=_SMOOTHING, fit_prior=not uniform).fit(rows, truth)
+    counter = MultinomialNB(alpha=_SMOOTHING, fit_prior=not uniform)
+    counter.fit(rows, truth, sample_weight=weight)
     logarithms = counter.feature_log_prob_
     weights = np.zeros((rows.shape[1], labels), dtype=np.float32)
     weights[:, counter.classes_] = (logarithms - logarithms.mean(axis=0, keepdims=True)).T
@@ -393,62 +509,69 @@ def _telling(idf: Floats, lines: Floats, odds: Floats) -> Ints:
     return np.sort(np.argsort(-pull, kind="stable")[:_MOST_PLACES])
 
 
-def _balance(truth: Ints, labels: tuple[str, ...], power: float) -> NDArray[Any]:
+def _balance(truth: Ints, labels: tuple[str, ...]) -> NDArray[Any]:
     counts = np.bincount(truth, minlength=len(labels))
-    return np.asarray((counts[truth] / counts.max()) ** -power)
+    return np.asarray((counts[truth] / counts.max()) ** -_BALANCE)
 
 
 # ── calibrating ─────────────────────────────────────────────────────────────────────────────────
 
 
-class _Scores:
-    """What trial models said of texts that they had not seen."""
+class _HeldOut:
+    """What the voices of trial models said of texts that they had not seen."""
 
-    def __init__(self, texts: int, labels: int) -> None:
-        self.lines = np.zeros((texts, labels), dtype=np.float32)
-        self.odds = np.zeros((texts, labels), dtype=np.float32)
-        self.of_base = np.zeros((texts, labels), dtype=np.float32)
+    def __init__(self, texts: int) -> None:
+        self._voices: list[Floats] = []
+        self._of_base: Floats | None = None
         self.known = np.zeros(texts, dtype=bool)
 
     def put(self, asked: NDArray[np.bool_], model: Model, texts: Sequence[str]) -> None:
         reading = model.read(texts)
-        said = None if reading.base is None else reading.base.probabilities
-        self.lines[asked], self.odds[asked] = model.scores(reading.rows, said)
-        if said is not None:
-            self.of_base[asked] = model.taken_over(said)
+        of_base = None if reading.base is None else reading.base.probabilities
+        voices = model.opinions(reading.rows, of_base)
+        if not self._voices:
+            self._voices = [self._room(voice) for voice in voices]
+            self._of_base = None if of_base is None else self._room(of_base)
+        for kept, voice in zip(self._voices, voices, strict=True):
+            kept[asked] = voice
+        if self._of_base is not None and of_base is not None:
+            self._of_base[asked] = of_base
         self.known |= asked
 
-    def of_known(self, model: Model) -> tuple[Floats, Floats, Floats | None]:
-        """The scores of the lines and the odds, and what the base model said."""
-        known = self.known
-        return self.lines[known], self.odds[known], self.of_base[known] if model.base else None
+    def _room(self, like: Floats) -> Floats:
+        return np.zeros((len(self.known), like.shape[1]), dtype=np.float32)
+
+    def of_known(self) -> tuple[list[Floats], Floats | None]:
+        """What each voice said, and what the base model did."""
+        of_base = None if self._of_base is None else self._of_base[self.known]
+        return [voice[self.known] for voice in self._voices], of_base
 
 
 def _calibrated(
     model: Model,
-    scores: _Scores,
+    said: _HeldOut,
     truth: Ints,
     weight: NDArray[Any],
     *,
-    glimpsed: _Scores | None = None,
+    glimpsed: _HeldOut | None = None,
     version: str,
     examples: int,
 ) -> Model:
     """
-    The model with its shares, figures and what was held out to set thresholds by. `glimpsed` are
-    scores of the same texts, of which little was shown; by them it is less sure.
+    The model with its shares, figures and what was held out to set thresholds by. `glimpsed` is
+    what was said of the same texts, of which little was shown; by that it is less sure.
     """
-    known = scores.known
+    known = said.known
     truth, weight = truth[known], weight[known]
     if len(truth) == 0:
         return replace(model, version=version, examples=examples)
-    told = scores.of_known(model)
-    model = replace(model, shares=_best_shares(model.opinions(*told), model.prior, truth, weight))
+    told = said.of_known()
+    model = replace(model, shares=_best_shares(told[0], model.prior, truth, weight))
     if glimpsed is not None:
-        told = glimpsed.of_known(model)
-        said = np.log(model.mixed(*told) + 1e-9)
+        told = glimpsed.of_known()
+        heard = np.log(model.mixed(*told) + 1e-9)
         none = np.zeros(len(model.labels), dtype=np.float32)
-        model = replace(model, caution=_best_shares([said], none, truth, weight)[0])
+        model = replace(model, caution=_best_shares([heard], none, truth, weight)[0])
     probabilities = model.mixed(*told)
     reached = asdict(
         figures(probabilities, model.labels, [model.labels[place] for place in truth], weight)
@@ -469,7 +592,7 @@ def _calibrated(
 
 def _best_shares(
     voices: Sequence[Floats], prior: Floats, truth: Ints, weight: NDArray[Any]
-) -> tuple[float, float, float]:
+) -> tuple[float, ...]:
     """How much each voice has to say, so that what happened was least surprising."""
     rows = np.arange(len(truth))
     part = weight / weight.sum()
@@ -486,13 +609,12 @@ def _best_shares(
 
     found = minimize(
         surprise,
-        np.full(len(voices), 0.3),
+        np.full(len(voices), _SHARE),
         jac=True,
         method="L-BFGS-B",
         bounds=[(0.01, 3.0)] * len(voices),
     ).x
-    lines, odds, base = (*(float(share) for share in found), 0.0, 0.0)[:3]
-    return lines, odds, base
+    return tuple(float(share) for share in found)
 
 
 # ── small things ────────────────────────────────────────────────────────────────────────────────

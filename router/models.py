@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 
@@ -34,7 +34,7 @@ from router.stories import stories
 log = structlog.stdlib.get_logger()
 
 # Part of the version of a model: whoever changes how it is learned counts on here.
-LEARNING = 4
+LEARNING = 5
 
 ACTIVE, SHADOW, SHIPPED = "active.skops", "shadow.skops", "model.skops"
 
@@ -44,6 +44,17 @@ _LONGEST = 900  # seconds
 
 class BadModel(Exception):
     """A file that is no model, or examples that none can be learned from; says why."""
+
+
+class Lesson(NamedTuple):
+    """A complaint whose type is known."""
+
+    problem_type: str
+    text: str
+    weight: float = 1.0
+    """How much it counts beside others."""
+    place: str = ""
+    """Where it is, in any words: what is of one place is one trouble, told many times."""
 
 
 @dataclass(frozen=True)
@@ -134,13 +145,13 @@ class ModelFolder:
             return None
         return model
 
-    def cast_shadow(self, told: Sequence[tuple[str, str, float]], base: Model) -> Model:
+    def cast_shadow(self, told: Sequence[Lesson], city: City) -> Model:
         """
-        Learns from complaints (type, text, weight) on top of `base`, and lets the new model run in
-        shadow. Raises BadModel when they are not enough to learn from.
+        Learns from complaints on top of what was written, and lets the new model run in shadow.
+        Raises BadModel when they are not enough to learn from.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        return learn_history(told, base, to=self.folder / SHADOW)
+        return learn_history(told, self.written(city), city, to=self.folder / SHADOW)
 
     def promote(self) -> None:
         """The shadow answers from now on. Raises FileNotFoundError when there is none."""
@@ -220,11 +231,15 @@ def learn_written(city: City, *, to: Path | None = None) -> Model:
 
 
 def learn_history(
-    told: Sequence[tuple[str, str, float]], base: Model | None, *, to: Path | None = None
+    told: Sequence[Lesson], base: Model | None, city: City, *, to: Path | None = None
 ) -> Model:
-    """Learns from complaints: type, text, weight. Raises BadModel when they are too few."""
+    """
+    Learns from complaints, in the order of time, with a city's written examples to help.
+    Raises BadModel when they are too few.
+    """
+    written = [(one.problem_type, one.text) for one in city.teaching]
     digest = hashlib.sha256(
-        json.dumps([FORMAT, LEARNING, base.version if base else "", told]).encode()
+        json.dumps([FORMAT, LEARNING, base.version if base else "", told, written]).encode()
     )
     with tempfile.TemporaryDirectory(prefix="buckstop-") as folder:
         kept = Path(folder) / "base.npz"
@@ -234,6 +249,7 @@ def learn_history(
             {
                 "do": "history",
                 "told": list(told),
+                "written": written,
                 "base": str(kept) if base is not None else "",
                 "version": f"history-{digest.hexdigest()[:12]}",
                 "to": str(to) if to else "",

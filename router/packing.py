@@ -13,16 +13,18 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+import scipy.sparse as sparse
 from numpy.typing import NDArray
 
-from router.classify import Floats, HeldOut, Linear, Model
+from router.classify import Floats, HeldOut, Linear, Model, Near
 
-FORMAT = 3
+FORMAT = 4
 """Whoever changes what a model is, or how it is kept, counts on here."""
 
 Parts = dict[str, NDArray[Any]]
 
 _BASE = "base."
+_WHOLE = 255
 _WORD_LISTS = ("labels", "words", "pieces")
 
 
@@ -58,6 +60,16 @@ def parts_of(model: Model) -> Parts:
         parts["base_weights"] = model.base_weights
         parts["often"] = _often(model)
         parts |= {_BASE + name: part for name, part in parts_of(model.base).items()}
+    if model.near is not None:
+        rows = model.near.rows
+        parts |= {
+            "near.truth": model.near.truth,
+            "near.weight": model.near.weight,
+            "near.of_base": model.near.of_base.astype(np.float16),
+            "near.places": rows.indices.astype(np.uint16 if rows.shape[1] < 2**16 else np.int32),
+            "near.ends": rows.indptr,
+            "near.values": np.rint(rows.data * _WHOLE).astype(np.uint8),
+        }
     return parts
 
 
@@ -95,7 +107,7 @@ def _model_from(parts: Mapping[str, NDArray[Any]]) -> Model:
         lines=lines,
         odds=odds,
         prior=_floats(parts["prior"]),
-        shares=_three(about["shares"]),
+        shares=tuple(float(share) for share in about["shares"]),
         strange=tuple(str(label) for label in about["strange"]),
         strangeness=float(about["strangeness"]),
         base_trust=float(about["base_trust"]),
@@ -107,6 +119,7 @@ def _model_from(parts: Mapping[str, NDArray[Any]]) -> Model:
         ),
         examples=int(about["examples"]),
         figures={str(name): float(figure) for name, figure in about["figures"].items()},
+        near=_near(parts, len(kept["words"]) + len(kept["pieces"])),
     )
     if base:
         model = replace(
@@ -135,11 +148,23 @@ def _check(model: Model) -> None:
     if model.base is not None and model.base_weights is not None:
         expected["how often labels come"] = (_often(model), (labels,))
         expected["base weights"] = (model.base_weights, (len(model.base.labels), 2 * labels))
+    if model.near is not None:
+        near = len(model.near.truth)
+        opinions = len(model.base.labels) if model.base else 0
+        expected["opinions of complaints"] = (model.near.of_base, (near, opinions))
+        expected["weight of complaints"] = (model.near.weight, (near,))
+        expected["words of complaints"] = (model.near.rows.data, (model.near.rows.nnz,))
+    voices = 2 + (model.base is not None) + (model.near is not None)
+    if len(model.shares) != voices:
+        raise ValueError(f"is no model: {len(model.shares)} shares where {voices} are due")
     for name, (part, shape) in expected.items():
         if part.shape != shape:
             raise ValueError(f"is no model: {name} is {part.shape} where {shape} is due")
         if not np.isfinite(part).all():
             raise ValueError(f"is no model: {name} holds what is no number")
+    told = model.near.truth if model.near is not None else np.zeros(1, np.int16)
+    if len(told) == 0 or not 0 <= told.min() <= told.max() < labels:
+        raise ValueError("is no model: its complaints have a type that it does not know")
     if held and not 0 <= model.held_out.truth.min() <= model.held_out.truth.max() < labels:
         raise ValueError("is no model: what was held out has a type that it does not know")
 
@@ -148,9 +173,24 @@ def _often(model: Model) -> Floats:
     return np.ones(len(model.labels), dtype=np.float32) if model.often is None else model.often
 
 
-def _three(shares: list[float]) -> tuple[float, float, float]:
-    lines, odds, base = (float(share) for share in shares)
-    return lines, odds, base
+def _near(parts: Mapping[str, NDArray[Any]], features: int) -> Near | None:
+    if "near.truth" not in parts:
+        return None
+    truth = parts["near.truth"].astype(np.int16)
+    rows = sparse.csr_matrix(
+        (
+            parts["near.values"].astype(np.float32) / _WHOLE,
+            parts["near.places"].astype(np.int32),
+            parts["near.ends"].astype(np.int32),
+        ),
+        shape=(len(truth), features),
+    )
+    return Near(
+        rows=rows,
+        of_base=_floats(parts["near.of_base"]),
+        truth=truth,
+        weight=_floats(parts["near.weight"]),
+    )
 
 
 def packed(model: Model) -> bytes:

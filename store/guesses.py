@@ -65,12 +65,17 @@ class Closed:
     """Whether a person set the type, and did not leave the one that was guessed."""
     chosen: bool
     """Whether the resident or the call taker had chosen it."""
+    place: str
+    """The address, or the point to some 100 m; empty where neither is known."""
 
 
 # A duplicate says what its first report says, in words that nobody looked at.
 CLOSED = """
     SELECT text, problem_type, typed_by IS NOT NULL AS corrected,
-           chosen_type IS NOT DISTINCT FROM problem_type AS chosen
+           chosen_type IS NOT DISTINCT FROM problem_type AS chosen,
+           coalesce(
+             nullif(address, ''), round(lat::numeric, 3) || ' ' || round(lon::numeric, 3), ''
+           ) AS place
     FROM cases
     WHERE status = 'closed' AND problem_type IS NOT NULL AND text <> ''
       AND outcome <> 'duplicate'
@@ -80,8 +85,8 @@ CLOSED = """
 
 
 async def closed_cases(conn: asyncpg.Connection, most: int) -> list[Closed]:
-    """The cases closed last, at most so many; those with a type and words."""
-    return [Closed(**row) for row in await conn.fetch(CLOSED, most)]
+    """The cases closed last, at most so many; those with a type and words; the last one last."""
+    return [Closed(**row) for row in reversed(await conn.fetch(CLOSED, most))]
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,7 @@ async def test_closed_cases_teach_and_judge(pool: asyncpg.Pool) -> None:
         kept = await guesses.of_case(conn, told[0].message_id)
 
     assert len(lessons) == len(told) - 1
+    assert lessons[-1].text == told[-1].text, "the last one closed comes last"
     assert {one.problem_type for one in lessons if one.corrected} == {BARK}
     assert not any(one.corrected for one in lessons if one.problem_type == HOLE)
     holes = sum(kind == HOLE for kind in kinds[1:])

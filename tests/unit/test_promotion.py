@@ -45,13 +45,14 @@ def test_districts_with_few_cases_are_counted_together() -> None:
 def test_what_staff_corrected_counts_most() -> None:
     told = lessons(
         [
-            Closed("a", "Noise", corrected=True, chosen=False),
-            Closed("b", "Noise", corrected=False, chosen=True),
-            Closed("c", "Noise", corrected=False, chosen=False),
+            Closed("a", "Noise", corrected=True, chosen=False, place="Noland Rd"),
+            Closed("b", "Noise", corrected=False, chosen=True, place=""),
+            Closed("c", "Noise", corrected=False, chosen=False, place="Noland Rd"),
         ]
     )
 
-    assert [text for _, text, _ in told] == ["a", "b", "c"]
-    weights = [weight for _, _, weight in told]
+    assert [one.text for one in told] == ["a", "b", "c"]
+    assert [one.place for one in told] == ["Noland Rd", "", "Noland Rd"]
+    weights = [one.weight for one in told]
     assert weights == sorted(weights, reverse=True)
     assert len(set(weights)) == 3

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from router.classify import (
     words_of,
 )
 from router.figures import figures, worst
-from router.learn import Told, glimpse, learn_history, learn_written, write_skops
+from router.learn import Told, folds, glimpse, learn_history, learn_written, write_skops
 from router.packing import from_skops, model_from, packed, unpacked
 from router.stories import Story
 
@@ -241,6 +242,58 @@ def test_what_counts_more_decides(model: Model) -> None:
     assert mind.guess(["thing number"])[0].ranked[0][0] == "Pothole"
 
 
+def test_what_the_most_alike_complaints_were_has_a_say(taught: Model) -> None:
+    # These few are told apart by any voice: here the last one has to be heard.
+    taught = replace(taught, shares=(0.1, 0.1, 0.1, 0.6))
+    assert taught.near is not None
+    near = taught.near.truth == taught.labels.index("Dog")
+    assert near.sum() == sum(one.problem_type == "Dog" for one in HISTORY)
+    all_holes = replace(taught.near, truth=np.full_like(taught.near.truth, 1))
+    dog = taught.labels.index("Dog")
+
+    told = taught.read(["mutt bit me"]).probabilities[0, dog]
+    assert replace(taught, near=all_holes).read(["mutt bit me"]).probabilities[0, dog] < told
+    # Read alone or among many it is the same.
+    many = taught.read(["chuckhole"] * 200 + ["mutt bit me"]).probabilities
+    assert many[-1, dog] == pytest.approx(told, abs=1e-5)
+
+
+def test_what_is_of_one_place_or_in_the_same_words_is_not_judged_by_itself() -> None:
+    told = [
+        Told("Dog" if number % 2 else "Pothole", f"report {letters}", place=f"{number % 26} Maple")
+        for number, letters in enumerate(map("".join, product("abcdef", repeat=3)))
+    ]
+    told += [Told("Dog", "The same words!", place=str(number)) for number in range(10)]
+    truth = np.array([one.problem_type == "Dog" for one in told], dtype=int)
+    fold = folds(told, truth)
+
+    by_place: dict[str, set[int]] = {}
+    for one, number in zip(told, fold.tolist(), strict=True):
+        by_place.setdefault(one.place if one.text != "The same words!" else "", set()).add(number)
+    assert by_place.pop("")
+    assert all(len(numbers) == 1 for numbers in by_place.values())
+    assert len(set(fold[-10:].tolist())) == 1
+    # And all parts have about as much of each type.
+    shares = [
+        np.bincount(fold[truth == kind], minlength=5) / (truth == kind).sum() for kind in (0, 1)
+    ]
+    assert min(share.min() for share in shares) > 0.1
+
+
+def test_written_examples_help_where_there_are_few_complaints(model: Model) -> None:
+    told = [*HISTORY, Told("Snow", "sleet all over"), Told("Snow", "sleet again")]
+    written = [("Snow", text) for text in ("sleet on the bridge", "black ice, sleet") * 40]
+    alone, helped = learn_history(told, model), learn_history(told, model, written)
+    snow = alone.labels.index("Snow")
+    chances = [one.read(["sleet"]).probabilities[0, snow] for one in (alone, helped)]
+
+    assert chances[1] > chances[0]
+    assert helped.near is not None
+    assert len(helped.near.truth) == len(told), (
+        "they help to learn, and nobody is compared with them"
+    )
+
+
 def test_one_type_is_nothing_to_learn_from(model: Model) -> None:
     with pytest.raises(ValueError, match="fewer than two types"):
         learn_history([one for one in HISTORY if one.problem_type == "Dog"], model)
@@ -273,6 +326,8 @@ def test_a_model_survives_being_kept(taught: Model, tmp_path: Path) -> None:
             taught.strange,
             taught.base_trust,
         )
+        assert again.near is not None
+        assert again.near.truth.tolist() == taught.near.truth.tolist()  # type: ignore[union-attr]
         assert again.base is not None
         assert again.base.version == "written-1"
 
@@ -306,6 +361,20 @@ def test_skops_itself_reads_our_files_without_trusting_anything(
 def test_parts_that_do_not_fit_together_are_refused(model: Model) -> None:
     with pytest.raises(ValueError, match="prior"):
         unpacked(packed(replace(model, prior=model.prior[:1])))
+
+
+def test_complaints_that_do_not_fit_are_refused(taught: Model) -> None:
+    near = taught.near
+    assert near is not None
+    for broken in (
+        replace(near, truth=near.truth + 50),
+        replace(near, weight=near.weight[1:]),
+        replace(near, of_base=near.of_base[:, 1:]),
+    ):
+        with pytest.raises(ValueError, match="no model"):
+            unpacked(packed(replace(taught, near=broken)))
+    with pytest.raises(ValueError, match="shares"):
+        unpacked(packed(replace(taught, shares=taught.shares[:2])))
 
 
 # ── figures ─────────────────────────────────────────────────────────────────────────────────────

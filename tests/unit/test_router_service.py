@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 
 from bus.contracts import ComplaintReceived, ComplaintRouted, Fact
 from bus.identity import fact_id
-from router.models import ACTIVE, SHIPPED, BadModel, ModelFolder, read, written_version
+from router.models import ACTIVE, SHIPPED, BadModel, Lesson, ModelFolder, read, written_version
 from router.routing import Rule
 from router.rules import CITIES, load_city
 from router.service import Router, listeners, open_router
@@ -158,15 +158,15 @@ def test_one_of_older_examples_answers_while_it_knows_every_type(
 def test_a_shadow_is_asked_and_not_heeded_until_it_is_promoted(
     router: Router, tmp_path: Path
 ) -> None:
-    told = [("Zoning", f"purple fence number {word}", 1.0) for word in "abcdefgh"]
-    told += [("Noise", f"yellow fence number {word}", 1.0) for word in "abcdefgh"]
+    told = [Lesson("Zoning", f"purple fence number {word}") for word in "abcdefgh"]
+    told += [Lesson("Noise", f"yellow fence number {word}") for word in "abcdefgh"]
     folder = ModelFolder(tmp_path)
     with pytest.raises(BadModel, match="fewer than two types"):
-        folder.cast_shadow(told[:8], router.model)
+        folder.cast_shadow(told[:8], router.city)
     one = open_router(router.city, tmp_path)
     assert not one.renew()
 
-    shadow = folder.cast_shadow(told, router.model)
+    shadow = folder.cast_shadow(told, router.city)
     assert one.renew()
     (routed,) = one.route([complaint("purple fence", 1)])
     assert routed.model == router.model.version
