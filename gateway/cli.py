@@ -1,6 +1,7 @@
 """The command `buckstop`: what each word does is told by `buckstop --help`."""
 
 import asyncio
+import contextlib
 import getpass
 import json
 import os
@@ -30,7 +31,7 @@ from gateway.command import lines_of as _lines
 from gateway.command import progress as _progress
 from gateway.command import trouble as _trouble
 from gateway.companion import fork_all
-from gateway.compose import SERVICES, city_folder, surroundings
+from gateway.compose import SERVICES, city_folder, city_of, surroundings
 from gateway.demo.stage import set_up as set_stage
 from gateway.engines import EngineTrouble
 from gateway.explain import in_json, in_sentences, route_heard
@@ -181,6 +182,8 @@ def _run(
 
     names = services or tuple(SERVICES)
     beside = companions(settings, names, where.config)
+    with contextlib.suppress(BadCity):  # told once the run begins
+        _ = city_of(settings).emergency_words  # made ready once, and not by each process
     fork_all(beside, main)
     return _go(run_(settings, names, welcome, beside=beside, stage=stage))
 

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import lru_cache
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -25,6 +26,7 @@ from channels.base import Ledger, Settled, Surroundings
 from channels.intake import Intake
 from channels.registry import open_channels
 from gateway.city_words import words_of
+from gateway.compiled import compiled_templates
 from gateway.days import begin_of, end_of
 from gateway.demo.stage import Stage
 from gateway.engines import Engines
@@ -56,6 +58,27 @@ def city_folder(settings: Settings) -> Path:
     """The folder that `city` names: one that comes along, or a path."""
     ours = CITIES / settings.city
     return ours if ours.is_dir() else Path(settings.city)
+
+
+def city_of(settings: Settings) -> City:
+    """
+    The city that the settings name, read once: again only after one of its files has changed, and
+    not by a process that was forked from this one. Raises `BadCity` with every fault.
+    """
+    folder = city_folder(settings)
+    marks = tuple(
+        sorted(
+            (str(path), about.st_mtime_ns, about.st_size)
+            for path in folder.rglob("*")
+            if (about := path.stat()) and path.is_file()
+        )
+    )
+    return _city_at(folder, marks)
+
+
+@lru_cache(maxsize=1)
+def _city_at(folder: Path, marks: tuple[tuple[str, int, int], ...]) -> City:
+    return load_city(folder)
 
 
 @asynccontextmanager
@@ -166,7 +189,7 @@ def _ledger(pool: asyncpg.Pool) -> Ledger:
 
 
 def _open_city(settings: Settings, *, with_router: bool) -> tuple[City, Router | None]:
-    city = load_city(city_folder(settings))
+    city = city_of(settings)
     return city, open_router(city, settings.data / "models") if with_router else None
 
 
@@ -282,6 +305,7 @@ def _notifier(house: House) -> Service:
         house.texts,
         base_url=house.settings.base_url,
         budget=_text_budget(house),
+        compiled=compiled_templates(house.settings),
     )
     return _listening("notifier", house, listeners)
 

@@ -10,6 +10,7 @@ from channels.photos import Darkroom
 from channels.second_look import SecondLook
 from channels.web_form import WebForm
 from gateway import health, keys
+from gateway.compiled import compiled_templates
 from gateway.demo.pages import DemoPages
 from gateway.house import House
 from gateway.likely import LikelyReports
@@ -50,7 +51,12 @@ def application(house: House) -> web.Application:
         house.intake, problem_types=[kind.name for kind in house.city.offered]
     )
     app[keys.DARKROOM] = Darkroom()
-    layout.prepare(app, page_of(house.city), demo=house.stage is not None)
+    layout.prepare(
+        app,
+        page_of(house.city),
+        demo=house.stage is not None,
+        compiled=compiled_templates(house.settings),
+    )
     app.add_routes(health.routes(pings(house)))
     for channel in house.channels.values():
         app.add_routes(channel.routes)

@@ -16,13 +16,12 @@ import asyncpg
 import structlog
 
 from gateway.companion import Companion, tell_ready
-from gateway.compose import SERVICES, answering, city_folder, open_house
+from gateway.compose import SERVICES, answering, city_of, open_house
 from gateway.demo.stage import Stage
 from gateway.engines import Engines, EngineTrouble, open_engines
 from gateway.house import House
 from gateway.instance import Address, hold
 from gateway.settings import Settings
-from router.rules import load_city
 from store.migrate import MigrationFailed, migrate, pending
 
 log = structlog.stdlib.get_logger()
@@ -68,7 +67,7 @@ async def _run(
     gc.set_threshold(20_000, 20, 50)
     if "web" in names:
         _look_at_port(settings)
-    load_city(city_folder(settings))  # its faults are told before anything starts
+    city_of(settings)  # its faults are told before anything starts
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

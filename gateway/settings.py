@@ -70,6 +70,11 @@ class Settings(BaseSettings):
     """The data directory: engines, files, trained models, the secret."""
     city: str = "independence"
     """A sample city that comes along, or the path of a city folder."""
+    cache: Path | None = None
+    """
+    Where lies what can be made again, and is read by us as it lies there: compiled templates.
+    Nobody else may write there. Default: `cache` in the data directory.
+    """
     secret: SecretStr | None = None
     """
     From it come the references and the tokens of forms: at least 32 characters, the same on every

@@ -16,6 +16,7 @@ import phonenumbers
 from babel.dates import format_date, format_time
 from jinja2 import (
     BaseLoader,
+    BytecodeCache,
     DictLoader,
     Environment,
     FileSystemLoader,
@@ -126,6 +127,7 @@ class Renderer:
         own_templates: Path | None = None,
         replies_read: bool = False,
         attach_up_to: int = 5 * 1024 * 1024,
+        compiled: BytecodeCache | None = None,
     ) -> None:
         self._city = city
         self._links = links
@@ -137,6 +139,7 @@ class Renderer:
         self._city_in = {language: city_in(city, language) for language in self.languages}
         frame = environment(
             loader=FileSystemLoader(folders),
+            bytecode_cache=compiled,
             variable_start_string="[[",
             variable_end_string="]]",
             block_start_string="[%",
@@ -164,7 +167,7 @@ class Renderer:
                         flat[at] = frame.get_template(at).render(
                             language=language, city_name=labels.name, phones=labels.phones
                         )
-            notices = environment(loader=DictLoader(flat))
+            notices = environment(loader=DictLoader(flat), bytecode_cache=compiled)
             self._templates = {}
             for at in flat:
                 self._templates[at] = notices.get_template(at)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 import structlog
+from jinja2 import BytecodeCache
 
 from bus.contracts import (
     CaseAlarmed,
@@ -65,14 +66,24 @@ _TRIES = 720
 _ACK_WAIT = 30.0
 
 
-def make_renderer(settings: NotifierSettings, city: CityWords, *, base_url: str) -> Renderer:
-    """Every notice compiled and tried; raises `notifier.render.BadTemplate`."""
+def make_renderer(
+    settings: NotifierSettings,
+    city: CityWords,
+    *,
+    base_url: str,
+    compiled: BytecodeCache | None = None,
+) -> Renderer:
+    """
+    Every notice compiled and tried; raises `notifier.render.BadTemplate`. `compiled` keeps
+    templates between starts.
+    """
     return Renderer(
         city,
         Links(base_url.rstrip("/"), settings.map_link, settings.search_link),
         own_templates=settings.templates,
         replies_read=bool(settings.reply_to),
         attach_up_to=settings.attach_up_to,
+        compiled=compiled,
     )
 
 
@@ -113,13 +124,14 @@ def listeners(
     *,
     base_url: str,
     budget: Budget | None = None,
+    compiled: BytecodeCache | None = None,
 ) -> list[Listener]:
     """
     What the notifier hears; `base_url` is where people reach our pages, `texts` what carries text
-    messages (None: the local mailbox), `budget` how many of them. Raises
-    `notifier.render.BadTemplate` when its words are wrong.
+    messages (None: the local mailbox), `budget` how many of them, `compiled` keeps templates
+    between starts. Raises `notifier.render.BadTemplate` when its words are wrong.
     """
-    renderer = make_renderer(settings, city, base_url=base_url)
+    renderer = make_renderer(settings, city, base_url=base_url, compiled=compiled)
     writer = Writer(renderer, tell, staff_language=settings.staff_language)
     carrier = Carrier(sender, tell)
     texter = Carrier(texts or MailboxSender(), tell, medium="sms", budget=budget)

@@ -8,6 +8,7 @@ whose time grows with the text alone: whatever a city writes here, no text can h
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 import re2
@@ -151,12 +152,18 @@ def _one_after_another(tokens: list[str], phrase: str, lists: _Lists) -> tuple[s
     return built, tokens
 
 
+@lru_cache(maxsize=256)
+def _any_in(phrases: tuple[str, ...]) -> str:
+    # A list is named in hundreds of phrases.
+    return f"(?:{'|'.join(sorted(phrase_pattern(one) for one in set(phrases)))})"
+
+
 def _word(word: str, phrase: str, lists: _Lists) -> str:
     if word.startswith("{"):
         name = word[1:-1]
         if not lists.get(name):
             raise BadPhrase(f'"{phrase}" names the list "{name}", which is not there')
-        return f"(?:{'|'.join(sorted(phrase_pattern(one) for one in set(lists[name])))})"
+        return _any_in(tuple(lists[name]))
     parts = re.findall(r"\w+", fold(word.removesuffix("*"))) if _WORD.fullmatch(word) else []
     if not parts:
         raise BadPhrase(f'"{phrase}": "{word}" is no word')

@@ -1,6 +1,7 @@
 """Real servers for the tests: started once a session on free ports, clean for every test."""
 
 import asyncio
+import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -20,11 +21,29 @@ from store.pool import Settings as PoolSettings
 from store.pool import open_pool
 from tests.support.mail import SmtpSink
 
+_ROOM = 3 * 1024**3  # bytes; for all workers
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """One cache of compiled templates for all workers, their applications and their products."""
+    if not hasattr(config, "workerinput"):
+        os.environ["BUCKSTOP__CACHE"] = tempfile.mkdtemp(prefix="buckstop-cache-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop("BUCKSTOP__CACHE"), ignore_errors=True)
+
 
 @pytest.fixture(scope="session")
 def server_folder() -> Iterator[Path]:
-    """A folder of its own: not pytest's, whose parents other users may not enter."""
-    folder = Path(tempfile.mkdtemp(prefix="buckstop-test-"))
+    """
+    A folder of its own: not pytest's, whose parents other users may not enter. In memory where
+    there is room: each test empties the bus and copies a database, and no power fails here.
+    """
+    memory = Path("/dev/shm")
+    roomy = os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > _ROOM
+    folder = Path(tempfile.mkdtemp(prefix="buckstop-test-", dir=memory if roomy else None))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
@@ -89,8 +108,9 @@ async def bus(nats_url: str) -> AsyncIterator[Bus]:
 
 
 @pytest.fixture
-def files(tmp_path: Path) -> Files:
-    return open_files(FileSettings(), tmp_path)
+def files(server_folder: Path) -> Files:
+    """One folder for all tests: what is kept goes by its content alone."""
+    return open_files(FileSettings(), server_folder)
 
 
 @pytest.fixture

@@ -31,10 +31,16 @@ _POLICY = (
 
 
 def prepare(
-    app: web.Application, city: CityPage, *, tiles_host: str = "", demo: bool = False
+    app: web.Application,
+    city: CityPage,
+    *,
+    tiles_host: str = "",
+    demo: bool = False,
+    compiled: jinja2.BytecodeCache | None = None,
 ) -> None:
     """
     Give `app` our pages: templates, languages, static files, error pages, security headers.
+    `compiled` keeps templates between starts.
 
     Call it before other middlewares are added: ours stand outermost.
     """
@@ -54,6 +60,7 @@ def prepare(
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        bytecode_cache=compiled,
     )
     env.install_gettext_callables(  # type: ignore[attr-defined]
         i18n.gettext, i18n.ngettext, newstyle=True

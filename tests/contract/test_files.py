@@ -10,8 +10,9 @@ from bus.files import Files, Settings, open_files
 
 
 async def test_a_kept_file_is_read_back_and_keeping_it_again_changes_nothing(
-    files: Files, tmp_path: Path
+    tmp_path: Path,
 ) -> None:
+    files = open_files(Settings(), tmp_path)
     first = await files.keep(b"the original", media_type="text/plain", name="a.txt")
     again = await files.keep(b"the original", media_type="text/plain", name="a.txt")
     assert first == again

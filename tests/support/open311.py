@@ -31,6 +31,7 @@ from channels.photos import Darkroom
 from channels.registry import open_channels
 from channels.web_form import WebForm
 from gateway import health, keys
+from gateway.compiled import compiled_templates
 from gateway.open311 import routes as open311
 from gateway.open311.desk import Open311Desk
 from gateway.open_data import pages as open_data
@@ -188,7 +189,7 @@ async def reachable(
         app[keys.POOL], app[keys.FILES], app[keys.SETTINGS] = pool, files, settings
         app[keys.DARKROOM] = Darkroom()
         app[keys.DRAFTS] = bus.drafts
-        layout.prepare(app, page_of(city))
+        layout.prepare(app, page_of(city), compiled=compiled_templates(settings))
         app.add_routes(open_channels(around, settings.channels)["open311"].routes)
         open311.prepare(app, desk, settings, city)
         filed = open_data.prepare(app, settings, pool, city)

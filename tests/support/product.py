@@ -242,11 +242,15 @@ async def until(look: Callable[[], Awaitable[bool]], within: float = 30.0) -> No
 
 
 def clean_environment() -> dict[str, str]:
-    """Our environment without what would change the product's settings or slow its start."""
+    """
+    Our environment without what would change the product's settings or slow its start. The cache
+    of compiled templates is one for all tests.
+    """
     return {
         name: value
         for name, value in os.environ.items()
-        if not name.startswith("BUCKSTOP") and name != "PYTHONDONTWRITEBYTECODE"
+        if (not name.startswith("BUCKSTOP") or name == "BUCKSTOP__CACHE")
+        and name != "PYTHONDONTWRITEBYTECODE"
     }
 
 

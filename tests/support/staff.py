@@ -17,6 +17,7 @@ from bus.files import Files
 from channels.intake import Intake
 from channels.second_look import SecondLook
 from gateway import keys
+from gateway.compiled import compiled_templates
 from gateway.compose import surroundings
 from gateway.likely import LikelyReports
 from gateway.operator import routes as operator
@@ -108,7 +109,7 @@ async def staff_pages(
     if router is not None:
         app[keys.ROUTER] = router
         app[keys.LIKELY] = LikelyReports(pool, router, settings.store.duplicates)
-    layout.prepare(app, page_of(city))
+    layout.prepare(app, page_of(city), compiled=compiled_templates(settings))
     staff.prepare(app)
     operator.prepare(app)
     async with TestClient(TestServer(app)) as client:

@@ -16,6 +16,7 @@ from channels.intake import Intake
 from channels.photos import Darkroom
 from channels.web_form import WebForm
 from gateway import keys
+from gateway.compiled import compiled_templates
 from gateway.likely import LikelyReports, NearReport
 from gateway.pages import layout
 from gateway.pages.city_page import page_of
@@ -66,7 +67,7 @@ async def resident_pages(
         app[keys.POOL] = pool
         if router is not None:
             app[keys.LIKELY] = LikelyReports(pool, router, Settings().store.duplicates)
-    layout.prepare(app, page_of(city))
+    layout.prepare(app, page_of(city), compiled=compiled_templates(Settings()))
     app.add_routes(routes())
     app.add_routes(app[keys.WEB_FORM].channel().routes)
     async with TestClient(TestServer(app)) as client:
