@@ -3,6 +3,7 @@ Compiled templates, kept between starts: to compile those of all pages and notic
 and a half, and the first who asks for a page would wait for it.
 """
 
+import os
 from pathlib import Path
 
 import jinja2
@@ -21,10 +22,15 @@ def compiled_templates(settings: Settings) -> jinja2.BytecodeCache | None:
     folder = settings.cache or settings.data / "cache"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return _Kept(folder)
+        about = folder.stat()
     except OSError as error:
         log.warning("compiled templates cannot be kept", error=str(error))
         return None
+    # What lies there is run: nobody but us may have put it there.
+    if about.st_uid != os.geteuid() or about.st_mode & 0o022:
+        log.warning("compiled templates are not kept where others write", folder=str(folder))
+        return None
+    return _Kept(folder)
 
 
 class _Kept(jinja2.FileSystemBytecodeCache):
