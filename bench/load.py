@@ -9,24 +9,29 @@ import asyncio
 import json
 import sys
 import time
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import aiohttp
 from yarl import URL
 
-from gateway.compose import CITIES
-from router.rules import load_city
-
-TYPES = ("Pothole/Street Maintenance", "Trash/Rubbish", "Noise", "Street Light Out", "Graffiti")
+from router.classify import Classifier
+from router.examples import Example
+from router.models import ModelFolder
+from router.rules import CITIES, City, load_city
 
 
 def complaints(count: int, name: str) -> list[dict[str, str]]:
-    """Varied complaints that each become a case on a desk with two emails."""
-    examples = load_city(CITIES / "independence").examples
+    """
+    Varied complaints that each become a case on a desk with two emails: told with the type that a
+    resident would choose, and only such as leave the router no doubt.
+    """
+    told = beyond_doubt(load_city(CITIES / "independence"))
     return [
         {
-            "text": f"{examples[number * 7 % len(examples)].text} (case {name} {number})",
+            "text": f"{one.text} (case {name} {number})",
             "token": f"{name}-{number}",
-            "problem_type": TYPES[number % len(TYPES)],
+            "problem_type": one.problem_type,
             "address": f"{1000 + number} E 23rd St",
             "lat": str(39.04 + (number % 97) * 0.001),
             "lon": str(-94.46 + (number % 89) * 0.001),
@@ -34,7 +39,22 @@ def complaints(count: int, name: str) -> list[dict[str, str]]:
             "email": f"r{number}@resident.example",
             "language": "es" if number % 5 == 0 else "en",
         }
-        for number in range(count)
+        for number, one in ((number, told[number * 7 % len(told)]) for number in range(count))
+    ]
+
+
+def beyond_doubt(city: City) -> list[Example]:
+    """The written examples of which the router alone says what their type says."""
+    with TemporaryDirectory() as folder:
+        model = ModelFolder(Path(folder)).written(city)
+    departments = {kind.name: kind.department for kind in city.offered}
+    guesses = Classifier(model, departments, precision=city.classifier.precision).guess(
+        [one.text for one in city.examples]
+    )
+    return [
+        one
+        for one, guess in zip(city.examples, guesses, strict=True)
+        if guess.sure and guess.ranked[0][0] == one.problem_type
     ]
 
 
