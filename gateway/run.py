@@ -60,9 +60,10 @@ async def _run(
     stage: Stage | None,
 ) -> None:
     began = time.monotonic()
-    # A thread that comes back from a disk waits this long for the event loop to let go; the
-    # default of 5 ms would be the longest part of an answer.
-    sys.setswitchinterval(0.0005)
+    if "web" in names:
+        # A thread that comes back from a disk waits this long for the event loop to let go; the
+        # default of 5 ms would be the longest part of an answer. Elsewhere nobody waits for it.
+        sys.setswitchinterval(0.0005)
     # What is open by now stays; looking through it again and again was a tenth of the work.
     gc.set_threshold(20_000, 20, 50)
     if "web" in names:

@@ -6,6 +6,7 @@ line in the ledger all the same, and its history says where it came from.
 """
 
 import hashlib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +16,7 @@ import asyncpg
 
 from bus.identity import complaint_id
 from store.model import Outcome, Status
-from store.text import clean, clean_or_none, searchable, to_jsonb
+from store.text import clean, clean_or_none, searchable
 
 CHANNEL = "import"
 """How these messages came to us, for the ledger. A case keeps the channel that it came by then."""
@@ -270,7 +271,7 @@ def _row(source: str, past: PastCase, mint: Mint) -> tuple[object, ...]:
     id_ = case_id(source, past.number)
     number = clean(past.number)
     address, text = clean_or_none(past.address), clean(past.text)
-    said = hashlib.sha256(to_jsonb(vars(past)).encode()).digest()
+    said = hashlib.sha256(_written_out(past)).digest()
     return (
         id_,
         number,
@@ -292,3 +293,9 @@ def _row(source: str, past: PastCase, mint: Mint) -> tuple[object, ...]:
         past.lon,
         text,
     )
+
+
+def _written_out(past: PastCase) -> bytes:
+    # What was imported before is known by these bytes.
+    told = json.dumps(vars(past), ensure_ascii=False, separators=(",", ":"), default=str)
+    return told.encode("utf-8", "replace")

@@ -1,9 +1,10 @@
 """What PostgreSQL cannot hold, or search, is mended here, at the store's edge."""
 
-import json
 import math
 import re
 import unicodedata
+
+from pydantic_core import PydanticSerializationError, to_json
 
 _MOST_SEARCHED = 50_000  # characters; a tsvector has an end, and nobody searches past it
 
@@ -24,10 +25,15 @@ def clean_or_none(text: str | None) -> str | None:
 
 def to_jsonb(value: object) -> str:
     """JSON that `jsonb` takes."""
-    told = json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
-    if "\\u0000" in told:
-        told = json.dumps(_cleaned(value), ensure_ascii=False, separators=(",", ":"), default=str)
-    return clean(told)
+    try:
+        told = _json(value)
+    except PydanticSerializationError:  # halves of surrogate pairs
+        return _json(_cleaned(value))
+    return _json(_cleaned(value)) if "\\u0000" in told else told
+
+
+def _json(value: object) -> str:
+    return to_json(value, inf_nan_mode="null", fallback=str).decode()
 
 
 def _cleaned(value: object) -> object:
