@@ -49,6 +49,7 @@ from notifier.email_smtp import Envelope, open_smtp
 from notifier.policy import Withheld, decide
 from notifier.render import Links, Renderer
 from notifier.reports import ReportMails
+from notifier.rush import Rush
 from notifier.senders import Again, Budget, Failed, Mail, Outcome, Sender, Sent, Unknown
 from notifier.settings import NotifierSettings
 from notifier.sms_settings import SmsSettings
@@ -132,8 +133,9 @@ def listeners(
     between starts. Raises `notifier.render.BadTemplate` when its words are wrong.
     """
     renderer = make_renderer(settings, city, base_url=base_url, compiled=compiled)
-    writer = Writer(renderer, tell, staff_language=settings.staff_language)
-    carrier = Carrier(sender, tell)
+    rush = Rush()
+    writer = Writer(renderer, tell, staff_language=settings.staff_language, rush=rush)
+    carrier = Carrier(sender, tell, rush=rush)
     texter = Carrier(texts or MailboxSender(), tell, medium="sms", budget=budget)
     reports = ReportMails(
         city,
@@ -205,15 +207,19 @@ def listeners(
 class Writer:
     """Hears what happened to cases and queues the notices that follow from it."""
 
-    def __init__(self, renderer: Renderer, tell: Tell, *, staff_language: str) -> None:
+    def __init__(
+        self, renderer: Renderer, tell: Tell, *, staff_language: str, rush: Rush | None = None
+    ) -> None:
         self._renderer = renderer
         self._tell = tell
         self._staff_language = staff_language
+        self._rush = rush or Rush()
 
     async def hear(self, facts: Sequence[Fact]) -> None:
         """Returns once every notice is queued. Hearing a fact again gives the same ids."""
         now = datetime.now(UTC)
         told: list[Fact] = []
+        self._rush.heard(len(facts))
         for start in range(0, len(facts), _WRITE_AT_ONCE):
             for fact in facts[start : start + _WRITE_AT_ONCE]:
                 told += self._follow(fact, now)
@@ -256,11 +262,21 @@ MEDIA = ("email", "sms")
 
 
 class Carrier:
-    """Hands queued notices of one medium to its sender and tells what became of them."""
+    """
+    Hands queued notices of one medium to its sender and tells what became of them. In a `rush`
+    those of emergencies go at once, and the others one after the other.
+    """
 
     def __init__(
-        self, sender: Sender, tell: Tell, *, medium: str = "email", budget: Budget | None = None
+        self,
+        sender: Sender,
+        tell: Tell,
+        *,
+        medium: str = "email",
+        budget: Budget | None = None,
+        rush: Rush | None = None,
     ) -> None:
+        self._rush = rush or Rush()
         self._sender = sender
         self._tell = tell
         self._medium = medium
@@ -296,10 +312,9 @@ class Carrier:
                 ready[fact.message_id] = fact
 
         told += await self._hold_back(ready)
-        mails = [_mail(notice) for notice in ready.values()]
-        outcomes = await self._sender.send(mails) if mails else []
+        outcomes = await self._send(list(ready.values()))
         now = datetime.now(UTC)
-        for notice, outcome in zip(ready.values(), outcomes, strict=True):
+        for notice, outcome in outcomes:
             match outcome:
                 case Again() | Unknown():
                     again = outcome if isinstance(outcome, Again) else Again(outcome.reason)
@@ -328,6 +343,20 @@ class Carrier:
             if all(why.nobody_there for why in waiting):
                 raise NotYet(sentence)
             raise MailPutOff(sentence)
+
+    async def _send(self, notices: list[NoticeQueued]) -> list[tuple[NoticeQueued, Outcome]]:
+        if not self._rush.on:
+            return await self._hand_over(notices)
+        sent = await self._hand_over([notice for notice in notices if notice.urgent])
+        others = [notice for notice in notices if not notice.urgent]
+        await self._rush.make_way(len(others))
+        return sent + await self._hand_over(others)
+
+    async def _hand_over(self, notices: list[NoticeQueued]) -> list[tuple[NoticeQueued, Outcome]]:
+        if not notices:
+            return []
+        outcomes = await self._sender.send([_mail(notice) for notice in notices])
+        return list(zip(notices, outcomes, strict=True))
 
     async def _hold_back(self, ready: dict[UUID, NoticeQueued]) -> list[Fact]:
         """Take out of `ready` what is over the budget, and say so; what goes first stands first."""

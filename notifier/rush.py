@@ -1,0 +1,42 @@
+"""While complaints pour in, getting them onto desks goes before telling about them by mail."""
+
+import asyncio
+import math
+import time
+from collections import deque
+
+_SPAN = 2.0  # seconds over which is counted
+_MANY = 400  # facts in that time: as many as a hundred complaints a second bring
+_MAILS = 60.0  # a second that are sent all the same, those of emergencies not counted
+_LOOK = 0.25  # seconds between two looks whether it is over
+
+
+class Rush:
+    """
+    Whether facts come in faster than at leisure: who writes notices counts, who sends mails asks.
+
+    A mail takes as much work as the half of a complaint. What a storm leaves waiting goes at full
+    speed as soon as it is over.
+    """
+
+    def __init__(self) -> None:
+        self._heard: deque[tuple[float, int]] = deque()
+
+    def heard(self, facts: int) -> None:
+        """So many came just now."""
+        self._heard.append((time.monotonic(), facts))
+
+    @property
+    def on(self) -> bool:
+        """Whether it is one now."""
+        since = time.monotonic() - _SPAN
+        while self._heard and self._heard[0][0] < since:
+            self._heard.popleft()
+        return sum(count for _, count in self._heard) > _MANY
+
+    async def make_way(self, mails: int) -> None:
+        """Wait for as long as so many mails may take in a rush; or until it is over."""
+        for _ in range(math.ceil(mails / _MAILS / _LOOK)):
+            if not self.on:
+                return
+            await asyncio.sleep(_LOOK)

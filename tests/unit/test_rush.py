@@ -1,0 +1,90 @@
+"""In a storm emergencies are told of at once, other mails make way, and none is lost."""
+
+import time
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+
+from bus.contracts import Fact, NoticeQueued
+from notifier import rush as rush_
+from notifier.rush import Rush
+from notifier.senders import Mail, Outcome, Sent
+from notifier.service import Carrier
+from tests.support.facts import NOON
+
+
+class Street:
+    """A sender that remembers when each mail left."""
+
+    name = "street"
+
+    def __init__(self) -> None:
+        self.left: list[tuple[float, UUID]] = []
+
+    async def send(self, mails: Sequence[Mail]) -> Sequence[Outcome]:
+        self.left += [(time.monotonic(), mail.notice_id) for mail in mails]
+        return [Sent() for _ in mails]
+
+
+async def nobody(facts: Sequence[Fact]) -> None:
+    pass
+
+
+def notice(number: int, *, urgent: bool = False) -> NoticeQueued:
+    return NoticeQueued(
+        message_id=UUID(int=number),
+        occurred_at=NOON,
+        case_id=UUID(int=1),
+        reference="7KQ-2MX-94",
+        notice="receipt",
+        medium="email",
+        recipient="r@resident.example",
+        language="en",
+        subject_line="We have your report",
+        text="It came in.\n",
+        urgent=urgent,
+    )
+
+
+BATCH = [notice(2), notice(3), notice(4, urgent=True), notice(5)]
+
+
+async def carried(rush: Rush) -> list[tuple[float, int]]:
+    street = Street()
+    began = time.monotonic()
+    await Carrier(street, nobody, rush=rush).carry(BATCH)
+    return [(at - began, id_.int) for at, id_ in street.left]
+
+
+async def test_at_leisure_all_go_at_once() -> None:
+    rush = Rush()
+    rush.heard(rush_._MANY)
+
+    assert [number for _, number in await carried(rush)] == [2, 3, 4, 5]
+
+
+async def test_in_a_storm_emergencies_go_first_and_the_others_make_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rush_, "_MAILS", 10.0)
+    rush = Rush()
+    rush.heard(rush_._MANY + 1)
+
+    left = await carried(rush)
+
+    assert [number for _, number in left] == [4, 2, 3, 5]
+    assert left[0][0] < 0.1
+    assert all(0.28 <= at < 1.0 for at, _ in left[1:])
+
+
+async def test_a_storm_that_is_over_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rush_, "_MAILS", 0.1)
+    monkeypatch.setattr(rush_, "_SPAN", 0.3)
+    rush = Rush()
+    rush.heard(rush_._MANY + 1)
+
+    left = await carried(rush)
+
+    assert all(at < 1.0 for at, _ in left)
+    assert not rush.on
