@@ -35,6 +35,10 @@ never be stored.
 # An atomic batch costs the server a folder of its own: 9 ms and 5.6 ms of its CPU for two messages,
 # where one by one they cost 3 ms and 1.5 ms. The two meet at about twelve.
 _FEWEST = 12
+# Many tellers at a time come again and again: the next batch of theirs gathers for so long. It
+# costs each of them less than what a batch of twice the size saves all.
+_MANY = 6
+_GATHER = 0.03  # seconds
 _MOST = 500  # messages in one atomic batch; the server's own limit is 1,000
 _MOST_BYTES = 4 * 1024 * 1024
 # Seconds; whoever stops asking us because of it must ask again some time.
@@ -156,6 +160,8 @@ class Publisher:
                     else:
                         one.stored.set_exception(problem)
                         one.stored.exception()  # seen here even if the teller was cancelled
+                if len(batch) >= _MANY and count >= _FEWEST:
+                    await asyncio.sleep(_GATHER)
         finally:
             del self._senders[stream]
 

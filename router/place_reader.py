@@ -13,7 +13,7 @@ from router import plain_words as plain
 from router.mentions import Kind, Mention
 from router.name_reader import NameReader
 from router.place_words import DIRECTION, SUFFIX
-from router.sentence import Gap, Sentence
+from router.sentence import Gap, Sentence, sentence_of
 from router.street_reader import KNOWN, ORDINAL, STRONG, WEAK, Found, StreetReader, differ
 from router.vocabulary import EMPTY, Vocabulary
 
@@ -33,7 +33,7 @@ def mentions_in(text: str, known: Vocabulary = EMPTY) -> list[Mention]:
     >>> [mention.words for mention in mentions_in("big pothole at 1109 S Arlington Ave by me")]
     ['1109 S Arlington Ave']
     """
-    said = Sentence(text)
+    said = sentence_of(text)
     if not any(word in known.triggers or word[0].isdigit() for word in said.words):
         return []
     return _Scanner(said, known).all()

@@ -29,7 +29,7 @@ from router.folder import (
 from router.locate import Located, Outcome
 from router.mentions import Kind
 from router.place_words import Street, street_named, words_of
-from router.sentence import Sentence
+from router.sentence import sentence_of
 from router.vocabulary import Phrases
 
 AGENCIES, REFERRALS, NEIGHBOURS = "agencies.csv", "referrals.csv", "neighbours.geojson"
@@ -155,7 +155,9 @@ class Referrals:
     def _by_words(self, text: str, problem_type: str | None) -> Referral | None:
         if not self._words:
             return None
-        said = Sentence(text)
+        said = sentence_of(text)
+        if not any(word in self._phrases for word in said.words):
+            return None
         at = 0
         while at < len(said):
             excepted = self._exceptions.at(said, at)

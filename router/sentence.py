@@ -88,6 +88,10 @@ class Sentence:
         return f" {' '.join(self.words[first:place])} "
 
 
+sentence_of = lru_cache(maxsize=256)(Sentence)
+"""The words of a text; a batch is read for its places and then for whom they concern."""
+
+
 @lru_cache(maxsize=4096)
 def _plain(raw: str) -> str:
     plain = fold(raw)
