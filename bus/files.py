@@ -25,6 +25,10 @@ log = structlog.stdlib.get_logger()
 _JOURNAL = "journal"
 _AT_ONCE = 256  # files in one append
 _SMALL = 256 * 1024  # bytes; what is larger is worth an fsync of its own
+# Where many keep files at a time they come again and again: the next batch gathers for a moment.
+_MANY = 6
+_GATHER = 0.015  # seconds
+_LATER = 0.1  # seconds until files are written that the journal holds: the more at a time the better
 
 
 class Settings(BaseModel):
@@ -146,6 +150,8 @@ class Files:
                         noted.set_result(None)
                     if self._filer is None:
                         self._filer = asyncio.create_task(self._file_all(folder), name="files")
+                if len(batch) >= _MANY:
+                    await asyncio.sleep(_GATHER)
         finally:
             self._scribe = None
 
@@ -157,6 +163,8 @@ class Files:
 
         try:
             while self._unwritten:
+                if len(self._unwritten) >= _MANY:
+                    await asyncio.sleep(_LATER)
                 files = list(self._unwritten.items())[:_AT_ONCE]
                 await asyncio.to_thread(write, files)
                 for sha256, _ in files:
