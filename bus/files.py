@@ -28,7 +28,7 @@ _SMALL = 256 * 1024  # bytes; what is larger is worth an fsync of its own
 # Where many keep files at a time they come again and again: the next batch gathers for a moment.
 _MANY = 6
 _GATHER = 0.015  # seconds
-_LATER = 0.1  # seconds until files are written that the journal holds: the more at a time the better
+_LATER = 0.1  # seconds until many files are written that the journal holds
 
 
 class Settings(BaseModel):
