@@ -19,6 +19,7 @@ import nats.errors
 import structlog
 from nats.aio.client import Client
 
+from bus import traces
 from bus.codec import CONTRACT_HEADER, encode, subject_of
 from bus.contracts import Fact
 from bus.errors import Refused, Unavailable
@@ -111,8 +112,11 @@ class Publisher:
         for asking in self._asking:
             asking.reschedule(now)
 
-    async def tell(self, facts: Sequence[Fact]) -> None:
-        await self.post([letter_for(fact) for fact in facts])
+    async def tell(self, facts: Sequence[Fact], *, resend: str = "") -> None:
+        """A `Tell`; with `resend` also of what was told a moment ago, see `letter_for`."""
+        letters = [letter_for(fact, resend=resend) for fact in facts]
+        with traces.telling(facts, letters):
+            await self.post(letters)
 
     async def post(self, letters: Sequence[Letter]) -> None:
         """Store letters as they are; the same promise as `Tell`."""

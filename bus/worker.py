@@ -16,12 +16,13 @@ import structlog
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 
+from bus import traces
 from bus.codec import CONTRACT_HEADER, decode
 from bus.contracts import Fact
 from bus.dead import letter_of
 from bus.errors import NotYet, Refused, Unavailable
 from bus.publish import Tell
-from bus.pull import Pull
+from bus.pull import Pull, deliveries
 from bus.topology import ensure_durable
 
 log = structlog.stdlib.get_logger()
@@ -131,7 +132,8 @@ async def _answer(tell: Tell, listener: Listener, messages: list[Msg], stop: asy
         return
     if len(readable) > 1:
         try:
-            await _hand_over(listener, [fact for _, fact in readable], stop)
+            with traces.hearing(listener.durable, readable):
+                await _hand_over(listener, [fact for _, fact in readable], stop)
         except Unavailable:
             for message, _ in readable:
                 await _again(message, _NOT_YET_DELAY)
@@ -174,9 +176,10 @@ async def _hand_over(listener: Listener, facts: Sequence[Fact], stop: asyncio.Ev
 async def _answer_one(
     tell: Tell, listener: Listener, message: Msg, fact: Fact, stop: asyncio.Event
 ) -> None:
-    tried = _deliveries(message)
+    tried = deliveries(message)
     try:
-        await _hand_over(listener, [fact], stop)
+        with traces.hearing(listener.durable, [(message, fact)]):
+            await _hand_over(listener, [fact], stop)
     except Unavailable:
         await _again(message, _NOT_YET_DELAY)
     except Refused as reason:
@@ -206,16 +209,10 @@ async def _answer_one(
         await _settle([message])
 
 
-def _deliveries(message: Msg) -> int:
-    # `message.metadata` reads the whole address and makes dates of it: too dear for every message.
-    steps = message.reply.split(".")
-    return int(steps[4] if len(steps) == 9 else steps[6])
-
-
 def _read(listener: Listener, message: Msg) -> Fact:
     # A worker that dies of a message settles nothing, and the next one gets it. Its count is the
     # only witness; a handler that was never reached has not been tried.
-    if _deliveries(message) > max(8 * listener.tries, 24):
+    if deliveries(message) > max(8 * listener.tries, 24):
         raise Refused("every worker that took it died")
     return decode(message.data, (message.headers or {}).get(CONTRACT_HEADER, ""))
 

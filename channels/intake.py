@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import phonenumbers
 from email_validator import EmailNotValidError, validate_email
 
+from bus import traces
 from bus.contracts import ComplaintReceived, Contact, FileRef, Follows
 from bus.files import Files
 from bus.identity import complaint_id, mint_reference
@@ -76,6 +77,10 @@ class Intake:
 
     async def receive_all(self, batch: Sequence[Heard]) -> list[ComplaintReceived]:
         """The same for many at once, in their order."""
+        with traces.taking_in((heard.channel, heard.external_id) for heard in batch):
+            return await self._receive_all(batch)
+
+    async def _receive_all(self, batch: Sequence[Heard]) -> list[ComplaintReceived]:
         originals = await asyncio.gather(
             *(
                 self._files.keep(

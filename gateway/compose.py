@@ -18,7 +18,7 @@ from bus.connect import Bus, open_bus
 from bus.contracts import Fact
 from bus.errors import Unavailable
 from bus.files import Files, open_files
-from bus.publish import Tell, letter_for
+from bus.publish import Tell
 from bus.service import Service
 from bus.signs import Place, Sign, answer
 from bus.worker import Listener, listen
@@ -165,7 +165,7 @@ def surroundings(
 def _again(bus: Bus) -> Tell:
     async def tell_again(facts: Sequence[Fact]) -> None:
         mark = f"again-{uuid4().hex[:8]}"
-        await bus.publisher.post([letter_for(fact, resend=mark) for fact in facts])
+        await bus.publisher.tell(facts, resend=mark)
 
     return tell_again
 

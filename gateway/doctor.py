@@ -19,6 +19,7 @@ from gateway.compose import city_folder
 from gateway.doctor_geocoder import BadGeocoder, look_at_geocoder
 from gateway.doctor_mailboxes import BadMailbox, look_at_mailbox
 from gateway.doctor_texts import BadAccount, look_at_texts
+from gateway.doctor_traces import BadTraces, look_at_traces
 from gateway.engines import EngineTrouble
 from gateway.run import reach
 from gateway.settings import Settings
@@ -61,6 +62,7 @@ async def examine(settings: Settings) -> list[Finding]:
     findings.append(await _look("mail", lambda: _mail(settings)))
     findings += [await _mailbox(one, settings.data) for one in settings.channels.email]
     findings.append(await _look("texts", lambda: look_at_texts(settings)))
+    findings.append(await _look("traces", lambda: look_at_traces(settings)))
     return findings
 
 
@@ -72,7 +74,7 @@ async def _look(what: str, look: Callable[[], Awaitable[str]]) -> Finding:
     try:
         async with asyncio.timeout(_PATIENCE):
             return Finding(what, True, await look())
-    except (_Wrong, BadAccount, BadGeocoder, BadMailbox) as error:
+    except (_Wrong, BadAccount, BadGeocoder, BadMailbox, BadTraces) as error:
         return Finding(what, False, str(error))
     except TimeoutError:
         return Finding(what, False, f"no answer within {_PATIENCE:.0f} seconds.")

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 from aiohttp import web
 
+from bus import traces
 from bus.errors import Unavailable
 from channels.photos import Darkroom
 from channels.second_look import SecondLook
@@ -22,6 +23,7 @@ from gateway.pages import layout
 from gateway.pages.city_page import page_of
 from gateway.resident import routes as resident
 from gateway.staff import routes as staff
+from gateway.traces import trace_requests
 from store.migrate import pending
 
 log = structlog.stdlib.get_logger()
@@ -69,6 +71,8 @@ def application(house: House) -> web.Application:
         app.add_routes(DemoPages(house.stage).routes())
     staff.prepare(app)
     operator.prepare(app)
+    if traces.recorder() is not None:
+        app.middlewares.insert(0, trace_requests)
     return app
 
 

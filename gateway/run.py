@@ -22,6 +22,7 @@ from gateway.engines import Engines, EngineTrouble, open_engines
 from gateway.house import House
 from gateway.instance import Address, hold
 from gateway.settings import Settings
+from gateway.traces import recorded
 from store.migrate import MigrationFailed, migrate, pending
 
 log = structlog.stdlib.get_logger()
@@ -84,6 +85,7 @@ async def _run(
             ).write(settings.data)
         await _make_schema_agree(settings, engines)
         async with AsyncExitStack() as open_things:
+            await open_things.enter_async_context(recorded(settings.traces, settings.data))
             if stage is not None:
                 await open_things.enter_async_context(stage.open())
             starting = []

@@ -20,6 +20,7 @@ from bus.files import Settings as FileSettings
 from channels.settings import ChannelSettings
 from gateway.open_data.settings import OpenDataSettings
 from gateway.reports.settings import ReportSettings
+from gateway.traces import TraceSettings
 from notifier.settings import NotifierSettings
 from notifier.sms_settings import SmsSettings
 from router.settings import RouterSettings
@@ -95,6 +96,7 @@ class Settings(BaseSettings):
     notifier: NotifierSettings = NotifierSettings()
     reports: ReportSettings = ReportSettings()
     open_data: OpenDataSettings = OpenDataSettings()
+    traces: TraceSettings = TraceSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -24,6 +24,7 @@ import structlog
 from aiolimiter import AsyncLimiter
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
+from bus import traces
 from bus.contracts import FileRef
 from bus.identity import notice_token
 from notifier.senders import Again, Failed, Mail, Outcome, Sent, Unknown
@@ -199,7 +200,8 @@ class SmtpSender:
                 outcomes[mail.notice_id] = Again("the mail server is slow", nobody_there=True)
             else:
                 await self._pace.acquire()
-                outcomes[mail.notice_id] = await self._send(mail)
+                work = self._send(mail)
+                outcomes[mail.notice_id] = await traces.sending(self.name, mail.notice_id, work)
 
     async def _send(self, mail: Mail) -> Outcome:
         try:

@@ -10,6 +10,7 @@ from uuid import UUID
 import structlog
 from jinja2 import BytecodeCache
 
+from bus import traces
 from bus.contracts import (
     CaseAlarmed,
     CaseAssigned,
@@ -222,7 +223,9 @@ class Writer:
         self._rush.heard(len(facts))
         for start in range(0, len(facts), _WRITE_AT_ONCE):
             for fact in facts[start : start + _WRITE_AT_ONCE]:
-                told += self._follow(fact, now)
+                notices = self._follow(fact, now)
+                traces.because(fact, notices)
+                told += notices
             await asyncio.sleep(0)
         await self._tell(told)
 

@@ -18,6 +18,7 @@ from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
+from bus import traces
 from bus.contracts import ContactMark
 from notifier.senders import Again, Failed, Mail, Outcome, Sent, Unknown
 from notifier.sms_settings import SmsSettings
@@ -122,7 +123,8 @@ class TwilioSender:
                 outcomes[mail.notice_id] = Again("too many texts at once", nobody_there=True)
             else:
                 await self._pace.acquire()
-                outcomes[mail.notice_id] = await self._send(mail)
+                work = self._send(mail)
+                outcomes[mail.notice_id] = await traces.sending(self.name, mail.notice_id, work)
 
     async def _send(self, mail: Mail) -> Outcome:
         body = to_send(mail.text)

@@ -14,6 +14,7 @@ from uuid import UUID
 import asyncpg
 import structlog
 
+from bus import traces
 from bus.contracts import (
     CaseAmended,
     CaseChoice,
@@ -91,7 +92,9 @@ async def file_complaints(
     await heard_from(conn, {one.reporter.email or "" for one in mails}, datetime.now(UTC))
     for complaint in heard:
         if can_follow(complaint):
-            await _take_in(conn, complaint, passed_on.get(complaint.message_id, complaint), rules)
+            opener = passed_on.get(complaint.message_id, complaint)
+            with traces.answering([complaint]):
+                await _take_in(conn, complaint, opener, rules)
     await second_look.say_who(conn, brought)
 
 

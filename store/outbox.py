@@ -9,6 +9,7 @@ from datetime import datetime
 import asyncpg
 import structlog
 
+from bus import traces
 from bus.codec import encode, subject_of
 from bus.contracts import Fact
 from bus.errors import Refused, Unavailable
@@ -26,13 +27,14 @@ _ACQUIRE_SECONDS = 5.0
 # Any number that nobody else in this database uses.
 _RELAY_LOCK = 0x42_75_63_6B
 
-# The notification goes out at commit, and only one however often a transaction appends.
+# The notification goes out at commit, and only one however often a transaction appends. While no
+# traces are recorded, their list is NULL, and so is each of them.
 APPEND = """
     WITH appended AS (
-        INSERT INTO outbox (fact_id, tag, subject, payload)
-        SELECT fact_id, tag, subject, payload
-        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[])
-             WITH ORDINALITY AS fact (fact_id, tag, subject, payload, place)
+        INSERT INTO outbox (fact_id, tag, subject, payload, traceparent)
+        SELECT fact_id, tag, subject, payload, traceparent
+        FROM unnest($1::uuid[], $2::text[], $3::text[], $4::bytea[], $5::text[])
+             WITH ORDINALITY AS fact (fact_id, tag, subject, payload, traceparent, place)
         ORDER BY place
     )
     SELECT pg_notify('outbox', '')
@@ -49,6 +51,7 @@ async def append(conn: asyncpg.Connection, facts: Sequence[Fact]) -> None:
         [fact.tag for fact in facts],
         [subject_of(fact) for fact in facts],
         [encode(fact) for fact in facts],
+        traces.keeping(facts),
     )
 
 
@@ -111,7 +114,7 @@ TRY_LOCK = "SELECT pg_try_advisory_lock($1)"
 # Transactions of one case wait for each other, so that a smaller id never appears after a
 # greater one of the same case. Of different cases it may: nobody minds.
 UNTOLD = """
-    SELECT id, fact_id, tag, subject, payload
+    SELECT id, fact_id, tag, subject, payload, traceparent
     FROM outbox
     WHERE told_at IS NULL AND problem IS NULL
     ORDER BY id
@@ -170,7 +173,9 @@ async def _tell_some(conn: asyncpg.Connection, post: Post) -> bool:
     if not rows:
         return False
     try:
-        await post([_letter(row) for row in rows])
+        letters = [_letter(row) for row in rows]
+        with traces.relaying(letters):
+            await post(letters)
     except Refused:
         # One of them can never be told. The others must not wait behind it.
         for row in rows:
@@ -182,7 +187,9 @@ async def _tell_some(conn: asyncpg.Connection, post: Post) -> bool:
 
 async def _tell_one(conn: asyncpg.Connection, post: Post, row: asyncpg.Record) -> None:
     try:
-        await post([_letter(row)])
+        letter = _letter(row)
+        with traces.relaying([letter]):
+            await post([letter])
     except Refused as reason:
         log.error("fact set aside", outbox_id=row["id"], tag=row["tag"], reason=str(reason))
         await conn.execute(SET_ASIDE, row["id"], str(reason) or "refused")
@@ -192,7 +199,10 @@ async def _tell_one(conn: asyncpg.Connection, post: Post, row: asyncpg.Record) -
 
 def _letter(row: asyncpg.Record) -> Letter:
     # As it was written: to read it and to write it again would be the most of the work.
-    return stored_letter(str(row["fact_id"]), row["tag"], row["subject"], row["payload"])
+    letter = stored_letter(str(row["fact_id"]), row["tag"], row["subject"], row["payload"])
+    if row["traceparent"] is not None:
+        letter.headers[traces.TRACEPARENT] = row["traceparent"]
+    return letter
 
 
 async def _either(stop: asyncio.Event, bell: asyncio.Event, seconds: float) -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
+from bus import traces
 from bus.contracts import (
     ComplaintReceived,
     ComplaintRouted,
@@ -135,10 +136,12 @@ async def _complaints(
 ) -> None:
     # A routing can stand before its complaint in a batch that was put together from repeats.
     if received := [fact for fact in told if isinstance(fact, ComplaintReceived)]:
-        await follow.file_complaints(conn, received, rules)
+        with traces.answering(received):
+            await follow.file_complaints(conn, received, rules)
     if routed := [fact for fact in told if isinstance(fact, ComplaintRouted)]:
-        await filing.place_complaints(conn, routed)
-        await asking.thank_for_places(conn, datetime.now(UTC), routed)
+        with traces.answering(routed):
+            await filing.place_complaints(conn, routed)
+            await asking.thank_for_places(conn, datetime.now(UTC), routed)
     if left := [fact for fact in told if isinstance(fact, MessageLeft)]:
         await leave(conn, left)
     if aside := [fact for fact in told if isinstance(fact, MessageSetAside)]:
@@ -154,8 +157,9 @@ def _in_one_transaction(
 ) -> Callable[[Sequence[Fact]], Awaitable[None]]:
     async def handle(facts: Sequence[Fact]) -> None:
         try:
-            async with pool.acquire(timeout=_ACQUIRE_SECONDS) as conn, conn.transaction():
-                await effect(conn, facts)
+            with traces.within("transaction", "postgresql"):
+                async with pool.acquire(timeout=_ACQUIRE_SECONDS) as conn, conn.transaction():
+                    await effect(conn, facts)
         except (
             asyncpg.DataError,
             asyncpg.CheckViolationError,
