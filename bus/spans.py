@@ -448,9 +448,10 @@ def _sent(letter: Travelling, together: int) -> Attributes:
 
 def _about(fact: Fact) -> _About:
     attributes: Attributes = {}
-    complaint: UUID | None = getattr(fact, "complaint_id", None)
-    case_id: UUID | None = getattr(fact, "case_id", None)
-    reference: str | None = getattr(fact, "reference", None)
+    values = vars(fact)  # asked for by name, pydantic would take its time to say that it lacks one
+    complaint: UUID | None = values.get("complaint_id")
+    case_id: UUID | None = values.get("case_id")
+    reference: str | None = values.get("reference")
     if isinstance(fact, ComplaintReceived | MessageSetAside):
         complaint = fact.message_id
     elif isinstance(fact, CaseFact):
@@ -463,8 +464,7 @@ def _about(fact: Fact) -> _About:
         attributes["buckstop.case_id"] = str(case_id)
     if reference:
         attributes["buckstop.reference"] = reference
-    notice: UUID | None = getattr(fact, "notice_id", None)
-    keys = (fact.message_id, notice, complaint, case_id)
+    keys = (fact.message_id, values.get("notice_id"), complaint, case_id)
     return _About(
         trace=complaint or case_id or fact.message_id,
         keys=tuple(key for key in keys if key is not None),

@@ -67,6 +67,7 @@ async def open_recorder(settings: TraceSettings, data: Path) -> AsyncIterator[Sp
 
 async def _end(processor: SpanProcessor, exporter: "Patient") -> None:
     # The library would wait for half a minute where the collector takes its time.
+    exporter.ending = True
     thread = threading.Thread(target=processor.shutdown, name="last spans", daemon=True)
     thread.start()
     await asyncio.to_thread(thread.join, _LAST)
@@ -83,11 +84,15 @@ class Patient(SpanExporter):
 
     def __init__(self, exporter: SpanExporter, where: str) -> None:
         self.where = where
+        self.ending = False
+        """Who could not take spans before is not asked again."""
         self._exporter = exporter
         self._lost = 0
         self._ended = threading.Lock()
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        if self.ending and self._lost:
+            return SpanExportResult.FAILURE
         try:
             result = self._exporter.export(spans)
             error = "" if result is SpanExportResult.SUCCESS else "doctor says why"

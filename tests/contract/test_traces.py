@@ -11,6 +11,8 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -29,11 +31,11 @@ from gateway import exporting
 from gateway.doctor_traces import BadTraces, look_at_traces
 from gateway.exporting import open_recorder, shown, traces_endpoint
 from gateway.settings import Settings
-from gateway.traces import TraceSettings, recorded
+from gateway.traces import TraceSettings, recorded, trace_requests
 from tests.contract.test_bus import hearing, while_listening
 from tests.contract.test_store_outbox import append, facts, relaying, until
 from tests.support.collector import collecting
-from tests.support.facts import complaint
+from tests.support.facts import complaint, summary
 from tests.support.product import free_port
 from tests.support.store import routed
 
@@ -67,7 +69,8 @@ def made() -> Iterator[Recorded]:
 
 
 @pytest.fixture(autouse=True)
-def _off_afterwards() -> Iterator[None]:
+def _off_afterwards(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(exporting, "_EVERY", 100.0)
     yield
     traces.switch(None)
 
@@ -200,6 +203,56 @@ async def test_a_share_is_whole_complaints_and_every_process_agrees_on_them(bus:
     assert none.named("tell complaint.received") == []
 
 
+# ── over HTTP ───────────────────────────────────────────────────────────────────────────────────
+
+
+async def test_a_request_is_a_hop_of_each_complaint_that_it_tells_something_of(
+    bus: Bus, pool: asyncpg.Pool, made: Recorded
+) -> None:
+    async def report(request: web.Request) -> web.Response:
+        await bus.tell([complaint(1)])
+        await bus.tell([complaint(2)])
+        raise web.HTTPSeeOther("/thanks")
+
+    async def close(request: web.Request) -> web.Response:
+        await append(pool, 1)
+        raise RuntimeError
+
+    async def look(request: web.Request) -> web.Response:
+        return web.Response()
+
+    app = web.Application(middlewares=[trace_requests])
+    app.add_routes(
+        [web.post("/report", report), web.post("/case/{id}/close", close), web.get("/", look)]
+    )
+    async with TestClient(TestServer(app)) as client:
+        await client.get("/")
+        await client.get("/not/there")
+        await client.post(
+            "/report",
+            headers={TRACEPARENT: f"00-{'a' * 32}-{'b' * 16}-01"},
+            allow_redirects=False,
+        )
+        assert (await client.post("/case/7/close", headers={TRACEPARENT: "??"})).status == 500
+
+    asked = made.named("POST /report")
+    told = made.named("tell complaint.received")
+    assert [trace_of(one) for one in asked] == [complaint(n).message_id for n in (1, 2)]
+    assert all(follows(fact, request) for fact, request in zip(told, asked, strict=True))
+    assert [[f"{link.context.trace_id:032x}" for link in one.links] for one in asked] == [
+        ["a" * 32]
+    ] * 2
+    closed = made.one("POST /case/{id}/close")
+    assert trace_of(closed) == summary().case_id
+    assert (closed.attributes or {})["http.response.status_code"] == 500
+    assert not closed.status.is_ok
+    assert not closed.links
+    async with pool.acquire() as conn:
+        kept = await conn.fetchval("SELECT traceparent FROM outbox")
+    assert f"-{closed.context.span_id:016x}-" in kept
+    assert made.named("GET /") == made.named("GET unknown") == []
+
+
 # ── through the outbox ──────────────────────────────────────────────────────────────────────────
 
 
@@ -318,14 +371,14 @@ async def told_in(bus: Bus, stream: str, count: int) -> None:
 async def test_a_collector_that_is_away_is_spoken_of_once_and_not_for_each_span(
     bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "1")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "0.2")
     settings = TraceSettings(endpoint=f"http://user:secret@127.0.0.1:{free_port()}")
     told: list[Fact] = []
     with capture_logs() as lines:
         async with recorded(settings, tmp_path):
             for batch in range(3):
                 await bus.tell([complaint(400 * batch + number) for number in range(1, 401)])
-                await asyncio.sleep(1.1)
+                await asyncio.sleep(0.3)
             await while_listening(bus, routing(bus, told), lambda: len(told) == 1200)
     warned = [line for line in lines if line["log_level"] == "warning"]
     assert [line["event"] for line in warned] == ["traces cannot be exported, and are lost"]
@@ -337,6 +390,7 @@ async def test_a_collector_that_never_answers_holds_up_neither_work_nor_end(
     bus: Bus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exporting, "_MOST_WAITING", 600)
+    monkeypatch.setattr(exporting, "_LAST", 1.0)
 
     async def listen_only(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()
@@ -351,7 +405,7 @@ async def test_a_collector_that_never_answers_holds_up_neither_work_nor_end(
                 await bus.tell([complaint(500 * batch + number) for number in range(1, 501)])
             assert (await bus.js.stream_info("COMPLAINTS")).state.messages == 1500
             asked_to_end = time.monotonic()
-        assert time.monotonic() - asked_to_end < 5, "it gives the last spans three seconds"
+        assert time.monotonic() - asked_to_end < 4, "it waits ten seconds for each answer"
 
 
 async def test_what_was_recorded_last_is_exported_before_the_end(bus: Bus, tmp_path: Path) -> None:
@@ -381,7 +435,7 @@ async def test_a_file_that_cannot_be_written_is_spoken_of_once(bus: Bus, tmp_pat
     with capture_logs() as lines:
         async with recorded(TraceSettings(file=Path("nowhere/traces.jsonl")), tmp_path):
             await bus.tell([complaint(1)])
-            await asyncio.sleep(1.2)
+            await asyncio.sleep(0.3)
             await bus.tell([complaint(2)])
     said = [line["event"] for line in lines if line["log_level"] == "warning"]
     assert said == ["traces cannot be exported, and are lost"]
