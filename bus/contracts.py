@@ -736,6 +736,69 @@ class ReportMade(Fact):
     attachments: tuple[FileRef, ...] = ()
 
 
+# ── the canary ──────────────────────────────────────────────────────────────────────────────────
+
+
+class CanaryFact(Fact):
+    """
+    How far a canary came: a complaint that nobody made, sent through the whole house now and then
+    to see that it goes through. Facts of their own, so that none can be taken for a resident's.
+    """
+
+    canary: UUID
+    """Its id; of all facts about it the same."""
+    released_at: AwareDatetime
+
+
+class CanaryReceived(CanaryFact):
+    """It came in by the door behind all channels, as a complaint does."""
+
+    tag = "complaint.canary_received.v1"
+    subject = "complaint.canary_received"
+
+    complaint: ComplaintReceived
+    """What a channel would have told; its channel is `canary`, which is none."""
+
+
+class CanaryRouted(CanaryFact):
+    """The router said where it would belong."""
+
+    tag = "complaint.canary_routed.v1"
+    subject = "complaint.canary_routed"
+
+    problem_type: str | None = None
+    district: str | None = None
+    department: str | None = None
+
+
+class CanaryFiled(CanaryFact):
+    """The store wrote it down, apart from cases, with where it would belong."""
+
+    tag = "case.canary_filed.v1"
+    subject = "case.canary_filed"
+
+    case: CaseSummary
+
+
+class CanaryQueued(CanaryFact):
+    """Its notice is written and waits in the queue of mails."""
+
+    tag = "notice.canary_queued.v1"
+    subject = "notice.canary_queued"
+
+    notice: str
+    """Which template."""
+    letters: int
+    """How long the mail would be. The mail itself ends here."""
+
+
+class CanaryCarried(CanaryFact):
+    """Whoever sends mails took its notice out of the queue, and sent nothing."""
+
+    tag = "notice.canary_carried.v1"
+    subject = "notice.canary_carried"
+
+
 # ── what could not be handled ───────────────────────────────────────────────────────────────────
 
 
@@ -790,6 +853,11 @@ CONTRACTS: tuple[type[Fact], ...] = (
     NoticeFailed,
     NoticeWithheld,
     ReportMade,
+    CanaryReceived,
+    CanaryRouted,
+    CanaryFiled,
+    CanaryQueued,
+    CanaryCarried,
     DeadLetter,
 )
 """The table of contracts: what can travel on the bus."""

@@ -25,6 +25,7 @@ from bus.worker import Listener, listen
 from channels.base import Ledger, Settled, Surroundings
 from channels.intake import Intake
 from channels.registry import open_channels
+from gateway.canary import as_canaries, keep_releasing
 from gateway.city_words import words_of
 from gateway.compiled import compiled_templates
 from gateway.days import begin_of, end_of
@@ -324,8 +325,19 @@ def _text_budget(house: House) -> TextBudget | None:
 
 
 def _web(house: House) -> Service:
+    async def release(stop: asyncio.Event) -> None:
+        intake = Intake(
+            secret=secret_of(house.settings),
+            files=house.files,
+            tell=as_canaries(house.bus.tell),
+            sounds_urgent=_urgent(house.city),
+        )
+        await keep_releasing(intake, house.city, house.settings.canary.every, stop)
+
     async def run(stop: asyncio.Event) -> None:
         async with asyncio.TaskGroup() as tasks:
+            if house.settings.canary.every:
+                tasks.create_task(release(stop), name="canary")
             tasks.create_task(serve(house, stop), name="web pages")
             tasks.create_task(watch_models(house.router, stop), name="web models")
 

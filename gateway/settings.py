@@ -18,6 +18,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from bus import connect
 from bus.files import Settings as FileSettings
 from channels.settings import ChannelSettings
+from gateway.canary_settings import CanarySettings
 from gateway.open_data.settings import OpenDataSettings
 from gateway.reports.settings import ReportSettings
 from gateway.traces import TraceSettings
@@ -97,6 +98,7 @@ class Settings(BaseSettings):
     reports: ReportSettings = ReportSettings()
     open_data: OpenDataSettings = OpenDataSettings()
     traces: TraceSettings = TraceSettings()
+    canary: CanarySettings = CanarySettings()
 
     @classmethod
     def settings_customise_sources(

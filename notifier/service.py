@@ -12,6 +12,8 @@ from jinja2 import BytecodeCache
 
 from bus import traces
 from bus.contracts import (
+    CanaryFiled,
+    CanaryQueued,
     CaseAlarmed,
     CaseAssigned,
     CaseClosed,
@@ -44,6 +46,7 @@ from bus.files import Files
 from bus.identity import complaint_id, fact_id
 from bus.publish import Tell
 from bus.worker import Listener
+from notifier import canary
 from notifier.city_words import CityWords
 from notifier.console import MailboxSender
 from notifier.email_smtp import Envelope, open_smtp
@@ -166,6 +169,7 @@ def listeners(
                 IncidentAssigned,
                 IncidentNoted,
                 IncidentClosed,
+                CanaryFiled,
             ),
             handle=writer.hear,
             batch=128,
@@ -180,7 +184,7 @@ def listeners(
         Listener(
             durable="notifier_notice_queued",
             stream="NOTICES",
-            contracts=(NoticeQueued,),
+            contracts=(NoticeQueued, CanaryQueued),
             only="email",
             handle=carrier.carry,
             batch=128,
@@ -230,6 +234,10 @@ class Writer:
         await self._tell(told)
 
     def _follow(self, fact: Fact, now: datetime) -> list[Fact]:
+        if isinstance(fact, CanaryFiled):
+            return [
+                canary.queued(fact, self._renderer, staff_language=self._staff_language, now=now)
+            ]
         if isinstance(fact, ChoiceAsked):
             case_id = fact.complaint_id  # no case yet: which one, is what is asked
         elif isinstance(fact, CaseFact):
@@ -300,6 +308,9 @@ class Carrier:
         ready: dict[UUID, NoticeQueued] = {}
         told: list[Fact] = []
         for fact in facts:
+            if isinstance(fact, CanaryQueued):
+                told.append(canary.carried(fact, datetime.now(UTC)))
+                continue
             if not isinstance(fact, NoticeQueued):
                 raise Refused(f"{fact.tag} is no notice")
             if fact.medium not in MEDIA:

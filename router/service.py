@@ -14,6 +14,8 @@ import structlog
 from bus import contracts
 from bus.contracts import (
     Alternative,
+    CanaryReceived,
+    CanaryRouted,
     CaseAmended,
     ComplaintReceived,
     ComplaintRouted,
@@ -353,7 +355,13 @@ def listeners(router: Router, tell: Tell, find: Find | None = None) -> list[List
     """What the router hears: every complaint, once it is received. `find` asks a geocoder."""
 
     async def answer(facts: Sequence[Fact]) -> None:
-        complaints = [fact for fact in facts if isinstance(fact, ComplaintReceived)]
+        canaries = {
+            fact.complaint.message_id: fact for fact in facts if isinstance(fact, CanaryReceived)
+        }
+        complaints = [
+            *(fact for fact in facts if isinstance(fact, ComplaintReceived)),
+            *(fact.complaint for fact in canaries.values()),
+        ]
         now = datetime.now(UTC)
         # Intake and pages share this process's loop: a long batch is read beside it.
         places = await place_all(router, complaints, find)
@@ -361,7 +369,14 @@ def listeners(router: Router, tell: Tell, find: Find | None = None) -> list[List
             routed = router.route(complaints, at=now, places=places)
         else:
             routed = await asyncio.to_thread(router.route, complaints, at=now, places=places)
-        await tell(routed)
+        await tell(
+            [
+                canary_routed(canaries[one.complaint_id], one)
+                if one.complaint_id in canaries
+                else one
+                for one in routed
+            ]
+        )
 
     async def look_again(facts: Sequence[Fact]) -> None:
         # Many words may have joined one case since: only how it stands last matters.
@@ -392,11 +407,24 @@ def listeners(router: Router, tell: Tell, find: Find | None = None) -> list[List
         Listener(
             durable="router_complaint_received",
             stream="COMPLAINTS",
-            contracts=(ComplaintReceived,),
+            contracts=(ComplaintReceived, CanaryReceived),
             handle=answer,
             linger=0.02,
         ),
     ]
+
+
+def canary_routed(canary: CanaryReceived, routed: ComplaintRouted) -> CanaryRouted:
+    """Where a canary would belong; the store learns no more of it."""
+    return CanaryRouted(
+        message_id=fact_id("canary routed", canary.canary),
+        occurred_at=routed.occurred_at,
+        canary=canary.canary,
+        released_at=canary.released_at,
+        problem_type=routed.problem_type,
+        district=routed.district,
+        department=routed.department,
+    )
 
 
 def as_told(amended: CaseAmended) -> ComplaintReceived:

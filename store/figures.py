@@ -7,8 +7,9 @@ from datetime import UTC, datetime, timedelta
 
 import asyncpg
 
-from store import alarms, levers, outbox
+from store import alarms, canaries, levers, outbox
 from store.alarms import Alarm
+from store.canaries import NO_CANARIES, CanaryBooks
 from store.ledger import Equation
 from store.levers import OperatorAct
 from store.outbox import Backlog
@@ -52,6 +53,7 @@ class StoreFigures:
     """Rules that could not do what they say within the last day, the newest first."""
     pauses: tuple[OperatorAct, ...] = ()
     """What operators have paused."""
+    canary: CanaryBooks = NO_CANARIES
 
 
 NOW = """
@@ -122,6 +124,7 @@ class StoreLooker:
             },
             alarms=tuple(await alarms.since(conn, datetime.now(UTC) - _LATELY)),
             pauses=tuple(await levers.paused(conn)),
+            canary=await canaries.books(conn, datetime.now(UTC)),
         )
 
     async def _asked(

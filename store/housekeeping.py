@@ -19,6 +19,8 @@ _KEEP_HEARD = timedelta(days=90)
 _KEEP_ANSWERS = timedelta(days=2)  # only those of the last day are counted
 _KEEP_SPENDING = timedelta(days=31)  # only that of the last 30 days is counted
 _KEEP_TOLD = timedelta(days=30)
+# Longer than a stream holds what is told of them, so that none comes back from the dead.
+_KEEP_CANARIES = timedelta(days=35)
 
 SWEEP_SESSIONS = """
     DELETE FROM sessions
@@ -49,6 +51,11 @@ SWEEP_INBOX = """
     )
 """
 
+SWEEP_CANARIES = """
+    DELETE FROM canaries
+    WHERE id IN (SELECT id FROM canaries WHERE released_at < $1 ORDER BY released_at LIMIT $2)
+"""
+
 
 async def sweep(conn: asyncpg.Connection, now: datetime) -> int:
     """
@@ -63,6 +70,7 @@ async def sweep(conn: asyncpg.Connection, now: datetime) -> int:
         (SWEEP_SPENDING, now - _KEEP_SPENDING),
         (SWEEP_OUTBOX, now - _KEEP_TOLD),
         (SWEEP_INBOX, now - _KEEP_HEARD),
+        (SWEEP_CANARIES, now - _KEEP_CANARIES),
     ):
         while True:
             deleted = int((await conn.execute(query, before, _AT_ONCE)).split()[-1])

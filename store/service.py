@@ -8,6 +8,11 @@ import asyncpg
 
 from bus import traces
 from bus.contracts import (
+    CanaryCarried,
+    CanaryFact,
+    CanaryQueued,
+    CanaryReceived,
+    CanaryRouted,
     ComplaintReceived,
     ComplaintRouted,
     DeadLetter,
@@ -27,6 +32,7 @@ from bus.service import Service
 from bus.worker import Listener
 from store import (
     asking,
+    canaries,
     counting,
     deliveries,
     filing,
@@ -61,7 +67,14 @@ def listeners(pool: asyncpg.Pool, rules: FollowSettings = RULES) -> list[Listene
         Listener(
             durable=filing.CONSUMER,
             stream="COMPLAINTS",
-            contracts=(ComplaintReceived, ComplaintRouted, MessageSetAside, MessageLeft),
+            contracts=(
+                ComplaintReceived,
+                ComplaintRouted,
+                MessageSetAside,
+                MessageLeft,
+                CanaryReceived,
+                CanaryRouted,
+            ),
             handle=_in_one_transaction(pool, complaints),
             linger=0.03,
         ),
@@ -75,8 +88,10 @@ def listeners(pool: asyncpg.Pool, rules: FollowSettings = RULES) -> list[Listene
                 NoticeUnknown,
                 NoticeFailed,
                 NoticeWithheld,
+                CanaryQueued,
+                CanaryCarried,
             ),
-            handle=_in_one_transaction(pool, deliveries.record),
+            handle=_in_one_transaction(pool, _notices),
             linger=0.25,
         ),
         Listener(
@@ -146,10 +161,21 @@ async def _complaints(
         await leave(conn, left)
     if aside := [fact for fact in told if isinstance(fact, MessageSetAside)]:
         await set_aside(conn, aside)
+    if released := [fact for fact in told if isinstance(fact, CanaryFact)]:
+        await canaries.file_canaries(conn, released)
+
+
+async def _notices(conn: asyncpg.Connection, told: Sequence[Fact]) -> None:
+    if notices := [fact for fact in told if not isinstance(fact, CanaryFact)]:
+        await deliveries.record(conn, notices)
+    if carried := [fact for fact in told if isinstance(fact, CanaryFact)]:
+        await canaries.end_canaries(conn, carried)
 
 
 async def _dead(conn: asyncpg.Connection, told: Sequence[Fact]) -> None:
-    await graves.bury(conn, [fact for fact in told if isinstance(fact, DeadLetter)])
+    letters = [fact for fact in told if isinstance(fact, DeadLetter)]
+    if others := await canaries.bury_canaries(conn, letters):
+        await graves.bury(conn, others)
 
 
 def _in_one_transaction(

@@ -17,12 +17,13 @@ from channels.registry import CHANNELS
 from gateway.command import HERE, Format, Where, err, go, out
 from gateway.compose import city_folder
 from gateway.engines import Engines, EngineTrouble
+from gateway.operator.canary import CanaryFigures, CanaryWatch
 from gateway.operator.figures import SILENT_AFTER, Collector, Connect, DurableFigures, Figures
 from gateway.operator.lever_commands import pause, resume
 from gateway.operator.ops_page import as_json
 from gateway.operator.trace_command import trace
 from gateway.operator.verdict import WELL, Level, judge, level_of_age
-from gateway.operator.words import finding_todo, finding_words, rate, seconds, size, whole
+from gateway.operator.words import finding_todo, finding_words, rate, seconds, size, span, whole
 from gateway.run import running
 from gateway.settings import Settings
 from router.rules import load_city
@@ -169,8 +170,18 @@ def _print(figures: Figures) -> None:
             f"outbox {store.outbox.count}, notices to send {store.notices.count}, "
             f"dead letters {store.dead.count}"
         )
+    if figures.canary is not None:
+        out.print(_canary(figures, figures.canary), markup=False)
     if figures.disk is not None:
         out.print(f"disk   {size(figures.disk.free)} of {size(figures.disk.total)} free")
+
+
+def _canary(figures: Figures, canary: CanaryFigures) -> str:
+    if canary.last is None or canary.last.ended_at is None:
+        return f"canary {canary.state.value}: none has come through yet"
+    ago = seconds((figures.at - canary.last.ended_at).total_seconds())
+    took = span(canary.took or 0.0)
+    return f"canary {canary.state.value}: the last came through {ago} ago in {took}"
 
 
 def _cells(durable: DurableFigures) -> list[str]:
@@ -204,6 +215,7 @@ async def _collector(settings: Settings) -> AsyncIterator[Collector]:
             data=settings.data,
             zone=ZoneInfo(city.timezone),
             channels=_turned_on(settings),
+            canary=CanaryWatch(settings.canary, opened.js if opened else None),
         )
         async with collector.opened():
             yield collector

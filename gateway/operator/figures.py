@@ -24,6 +24,7 @@ from bus.connect import Bus
 from bus.errors import Unavailable
 from bus.look import DurableLook, Looker, StreamLook
 from bus.signs import Place, Sign, Signs
+from gateway.operator.canary import CanaryFigures, CanaryWatch
 from store.figures import ChannelBooks, StoreFigures, StoreLooker
 from store.pool import AWAY, renew_after
 
@@ -111,6 +112,8 @@ class Figures:
     disk: Disk | None
     took: float
     """Seconds that the look took."""
+    canary: CanaryFigures | None = None
+    """None: there is none, or the books do not say."""
 
 
 Connect = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
@@ -135,8 +138,10 @@ class Collector:
         data: Path,
         zone: ZoneInfo,
         channels: Mapping[str, bool],
+        canary: CanaryWatch | None = None,
     ) -> None:
         """`channels`: the ways in that are turned on, and whether each goes and looks."""
+        self._canary = canary
         self._bus = bus
         self._connect = connect
         self._data = data
@@ -173,7 +178,27 @@ class Collector:
         if store is not None:
             self._books = store.channels
         bus = await self._look_at_bus()
-        return Figures(datetime.now(UTC), bus, store, disk, time.monotonic() - began)
+        canary = await self._look_at_canary(store, bus)
+        return Figures(datetime.now(UTC), bus, store, disk, time.monotonic() - began, canary=canary)
+
+    async def _look_at_canary(
+        self, store: StoreFigures | None, bus: BusFigures | None
+    ) -> CanaryFigures | None:
+        if self._canary is None or store is None:
+            return None
+        heard = (
+            [
+                sign.started_at
+                for sign, silent in bus.processes
+                if "web" in sign.services and silent < SILENT_AFTER
+            ]
+            if bus
+            else []
+        )
+        paused = {one.look.name for one in bus.durables if one.look.paused} if bus else None
+        return await self._canary.look(
+            store.canary, since=min(heard, default=None), paused=paused, now=datetime.now(UTC)
+        )
 
     def _disk(self) -> Disk | None:
         try:
@@ -238,7 +263,10 @@ class Collector:
         def enough(answers: tuple[Sign, ...]) -> bool:
             heard = {durable for sign in answers for durable in sign.durables}
             services = {service for sign in answers for service in sign.services}
-            return heard.issuperset(durables) and (not looking or "channels" in services)
+            wanted = {"channels"} if looking else set()
+            if self._canary is not None and self._canary.since is None:
+                wanted.add("web")  # it alone knows since when a canary could have come
+            return heard.issuperset(durables) and services.issuperset(wanted)
 
         await self._signs.ask(enough, _ANSWERS)
 

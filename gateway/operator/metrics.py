@@ -19,6 +19,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector as Source
 
 from gateway.keys import SETTINGS
+from gateway.operator import canary_metrics
 from gateway.operator.figures import BusFigures, Figures
 from gateway.operator.ops_page import COLLECTOR
 from gateway.operator.verdict import judge
@@ -150,6 +151,8 @@ def families(figures: Figures) -> Iterator[Metric]:
     if figures.disk is not None:
         yield _gauge("buckstop_disk_free_bytes", "Free where the data lies", figures.disk.free)
         yield _gauge("buckstop_disk_total_bytes", "The disk's size", figures.disk.total)
+    if figures.canary is not None:
+        yield from canary_metrics.families(figures.canary)
     if figures.bus is not None:
         yield from _of_bus(figures, figures.bus)
     if figures.store is not None:

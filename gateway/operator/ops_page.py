@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 import aiohttp_jinja2
 import asyncpg
@@ -144,6 +145,8 @@ def as_json(figures: Figures) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
     return value.model_dump(mode="json")
 
 

@@ -1,6 +1,7 @@
 """The operators' pages: what answers where, and what an application needs for them."""
 
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import aiohttp_jinja2
@@ -8,6 +9,7 @@ from aiohttp import web
 
 from gateway.keys import BUS, CHANNELS, CITY, POOL, SETTINGS
 from gateway.operator import dead_page, follow_page, levers_page, metrics, ops_page
+from gateway.operator.canary import CanaryWatch
 from gateway.operator.figures import Collector, of_pool
 from gateway.operator.words import filters
 
@@ -25,6 +27,7 @@ def prepare(app: web.Application) -> None:
         data=app[SETTINGS].data,
         zone=zone,
         channels={name: channel.run is not None for name, channel in app[CHANNELS].items()},
+        canary=CanaryWatch(app[SETTINGS].canary, app[BUS].js, datetime.now(UTC)),
     )
 
     async def look(app: web.Application) -> AsyncIterator[None]:

@@ -6,10 +6,11 @@ what to do in words that need no knowledge of NATS or PostgreSQL.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 
+from gateway.operator.canary import CanaryFigures, State, Stop
 from gateway.operator.figures import BusFigures, ChannelFigures, Disk, DurableFigures, Figures
 from gateway.pages.i18n import noted as N_
 from store.figures import StoreFigures
@@ -52,6 +53,8 @@ class Finding:
     values: Mapping[str, str | int]
     link: str = ""
     """Our page on which it is mended."""
+    spoken: Mapping[str, str] = field(default_factory=dict)
+    """Further values, which are sentences as `words` is, and are translated like it."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,8 @@ def judge(figures: Figures) -> Verdict:
     if figures.bus is not None:
         for channel in figures.bus.channels:
             found += _channel(channel, figures.at, _pauses(figures.store))
+    if figures.canary is not None:
+        found += _canary(figures.canary)
     return Verdict(tuple(sorted(found, key=lambda one: -one.level)))
 
 
@@ -342,6 +347,60 @@ def _channel(
                 N_("The log of the service channels says on what it waits."),
                 values | {"minutes": round(_seconds(place.looked_at, now) / 60)},
             )
+
+
+def _canary(canary: CanaryFigures) -> Iterator[Finding]:
+    todo = N_(
+        "Reports of residents take the same way. Nothing is lost; the log of the service "
+        "%(service)s says on what it waits."
+    )
+    # While somebody paused it, that is told of whatever they paused.
+    if canary.stop and canary.state is State.LOST:
+        yield Finding(
+            Level.WRONG,
+            "canary_lost",
+            N_("The canary is lost: none has come through for %(seconds)d s. %(where)s"),
+            todo,
+            {"seconds": round(canary.waited)} | _who(canary.stop, canary.reason),
+            spoken={"where": canary.stop.words},
+        )
+    elif canary.stop and canary.state is State.LATE:
+        yield Finding(
+            Level.LOOK,
+            "canary_late",
+            N_("The canary is late: none has come through for %(seconds)d s. %(where)s"),
+            todo,
+            {"seconds": round(canary.waited)} | _who(canary.stop, canary.reason),
+            spoken={"where": canary.stop.words},
+        )
+    elif canary.stop and canary.state is State.SLOW:
+        yield Finding(
+            Level.LOOK,
+            "canary_slow",
+            N_(
+                "The canary came through late: it took %(seconds)d s, the longest at the service "
+                "%(service)s."
+            ),
+            N_("If many reports came at once, wait. If not, the log of that service says why."),
+            {"seconds": round(canary.took or 0.0)} | _who(canary.stop, ""),
+        )
+    if canary.overtaken_stop and canary.state is not State.UNKNOWN:
+        yield Finding(
+            Level.LOOK,
+            "canary_overtaken",
+            N_(
+                "Canaries of the last hour that did not come through, though later ones did: "
+                "%(count)d. The last of them: %(where)s"
+            ),
+            N_("A message of theirs may have failed alone. The log of that service says why."),
+            {"count": len(canary.overtaken)}
+            | _who(canary.overtaken_stop, canary.overtaken[0].buried_why or ""),
+            spoken={"where": canary.overtaken_stop.words},
+        )
+
+
+def _who(stop: Stop, reason: str) -> dict[str, str | int]:
+    return {"service": stop.service, "hop": stop.hop.value, "reason": reason}
 
 
 def _seconds(since: datetime | None, now: datetime) -> float:

@@ -34,12 +34,17 @@ def filters(zone: ZoneInfo) -> Mapping[str, Callable[..., str]]:
 
 def finding_words(finding: Finding) -> str:
     """What is wrong, in the reader's language."""
-    return gettext(finding.words) % finding.values
+    return gettext(finding.words) % _values(finding)
 
 
 def finding_todo(finding: Finding) -> str:
     """What to do about it, in the reader's language."""
-    return gettext(finding.todo) % finding.values
+    return gettext(finding.todo) % _values(finding)
+
+
+def _values(finding: Finding) -> Mapping[str, str | int]:
+    spoken = {name: gettext(words) % finding.values for name, words in finding.spoken.items()}
+    return {**finding.values, **spoken}
 
 
 def code(sentence: str) -> Markup:

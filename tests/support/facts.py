@@ -1,10 +1,16 @@
 """Sample facts: one of each contract, always the same."""
 
 from datetime import UTC, datetime
+from typing import Any
 from uuid import UUID
 
 from bus.contracts import (
     Alternative,
+    CanaryCarried,
+    CanaryFiled,
+    CanaryQueued,
+    CanaryReceived,
+    CanaryRouted,
     CaseAlarmed,
     CaseAmended,
     CaseAssigned,
@@ -107,6 +113,26 @@ def complaint(number: int = 1, channel: str = "web", **other: object) -> Complai
     return ComplaintReceived.model_validate(values | other)
 
 
+def canary(number: int = 1, **other: object) -> CanaryReceived:
+    """The `number`-th canary."""
+    told = complaint(
+        number,
+        channel="canary",
+        text="Nobody made this report.",
+        address=None,
+        reporter=Contact(name="Canary", email="canary@buckstop.invalid"),
+        attachments=(),
+        **other,
+    )
+    return CanaryReceived(
+        message_id=told.message_id,
+        occurred_at=told.occurred_at,
+        canary=told.message_id,
+        released_at=told.occurred_at,
+        complaint=told,
+    )
+
+
 def summary() -> CaseSummary:
     told = complaint()
     return CaseSummary(
@@ -134,6 +160,10 @@ def _id(number: int) -> UUID:
 def one_of_each() -> list[Fact]:
     told = complaint()
     case = summary()
+    sung = canary()
+    step: dict[str, Any] = {
+        "occurred_at": NOON, "canary": sung.canary, "released_at": sung.released_at,
+    }  # fmt: skip
     notice = {"notice_id": _id(8), "case_id": case.case_id, "medium": "email", "sender": "smtp"}
     return [
         told,
@@ -338,6 +368,31 @@ def one_of_each() -> list[Fact]:
                 ),
             ),
         ),
+        sung,
+        CanaryRouted(
+            message_id=_id(61),
+            problem_type="Pothole/Street Maintenance",
+            district="District 2",
+            department="MS-STREET MAINTENANCE",
+            **step,
+        ),
+        CanaryFiled(
+            message_id=_id(62),
+            case=CaseSummary(
+                case_id=sung.canary,
+                reference=sung.complaint.reference,
+                channel="canary",
+                opened_at=NOON,
+                text=sung.complaint.text,
+                problem_type="Pothole/Street Maintenance",
+                lat=39.0757,
+                lon=-94.4416,
+                reporter=sung.complaint.reporter,
+            ),
+            **step,
+        ),
+        CanaryQueued(message_id=_id(63), notice="receipt", letters=820, **step),
+        CanaryCarried(message_id=_id(64), **step),
         DeadLetter(
             message_id=_id(13),
             occurred_at=NOON,
