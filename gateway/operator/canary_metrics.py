@@ -36,6 +36,3 @@ def families(canary: CanaryFigures) -> Iterator[Metric]:
     if canary.stop is not None and canary.state in (State.LATE, State.LOST):
         stopped.add_metric([canary.stop.hop.value, canary.stop.service], canary.waited)
     yield stopped
-    yield GaugeMetricFamily(
-        "buckstop_canary_every_seconds", "How often one is sent off", value=canary.every
-    )

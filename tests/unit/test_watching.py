@@ -12,8 +12,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.operator.metrics import Requests, printed
 from gateway.operator.verdict import judge
+from store.canaries import CanaryBooks
 from store.figures import ChannelBooks
 from store.levers import OperatorAct
+from tests.unit.test_canary import flight, look, whole
 from tests.unit.test_verdict import NOW, bus, durable, email, figures, store
 
 ROOT = Path(__file__).parents[2]
@@ -37,6 +39,7 @@ def printed_now() -> dict[str, dict[str, set[str]]]:
             channels={"email": ChannelBooks(1, NOW)},
             pauses=(OperatorAct(1, "pause", "channel:email", "olga", "", NOW, NOW, "done"),),
         ),
+        canary=look(CanaryBooks(last=whole(200), next=flight(140, 0.1))),
     )
     found: dict[str, dict[str, set[str]]] = {}
     for family in text_string_to_metric_families(printed(busy, requests).decode()):
