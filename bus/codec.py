@@ -14,6 +14,11 @@ from bus.errors import Unreadable
 CONTRACT_HEADER = "Buckstop-Contract"
 
 _BY_TAG = {contract.tag: contract for contract in CONTRACTS}
+_LASTS = {
+    contract.tag: {"Nats-TTL": str(round(contract.lasts.total_seconds()))}
+    for contract in CONTRACTS
+    if contract.lasts is not None
+}
 
 
 LAST_TOKENS: Mapping[str, str] = {
@@ -48,6 +53,11 @@ def decode(data: bytes, tag: str) -> Fact:
             for fault in error.errors(include_input=False, include_url=False)[:5]
         )
         raise Unreadable(f"{tag} does not hold: {faults}") from error
+
+
+def headers_of(tag: str) -> dict[str, str]:
+    """What stands beside every message of this contract."""
+    return {CONTRACT_HEADER: tag, **_LASTS.get(tag, {})}
 
 
 def subject_of(fact: Fact) -> str:

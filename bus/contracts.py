@@ -6,6 +6,7 @@ new version with a new tag. `tests/fixtures/messages/` holds one golden file per
 must stay readable for as long as a stream may hold it.
 """
 
+from datetime import timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -25,6 +26,8 @@ class Fact(BaseModel):
 
     tag: ClassVar[str]
     subject: ClassVar[str]
+    lasts: ClassVar[timedelta | None] = None
+    """After so long its stream forgets it; None: as long as the stream keeps any."""
 
     message_id: UUID
     occurred_at: AwareDatetime
@@ -744,6 +747,8 @@ class CanaryFact(Fact):
     How far a canary came: a complaint that nobody made, sent through the whole house now and then
     to see that it goes through. Facts of their own, so that none can be taken for a resident's.
     """
+
+    lasts = timedelta(days=2)
 
     canary: UUID
     """Its id; of all facts about it the same."""

@@ -21,6 +21,7 @@ from nats.aio.client import Client
 
 from bus import traces
 from bus.codec import CONTRACT_HEADER, encode, subject_of
+from bus.codec import encode, headers_of, subject_of
 from bus.contracts import Fact
 from bus.errors import Refused, Unavailable
 
@@ -82,7 +83,7 @@ def stored_letter(message_id: str, tag: str, subject: str, data: bytes) -> Lette
     return Letter(
         subject=subject,
         data=data,
-        headers={"Nats-Msg-Id": message_id, CONTRACT_HEADER: tag},
+        headers={"Nats-Msg-Id": message_id, **headers_of(tag)},
         stream=subject.partition(".")[0],
     )
 

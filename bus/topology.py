@@ -64,6 +64,8 @@ def stream_config(stream: Stream, replicas: int) -> StreamConfig:
         num_replicas=replicas,
         # A batch of facts is stored with one fsync instead of one each (bus/publish.py).
         allow_atomic=True,
+        # Some contracts last for less than the stream (`Fact.lasts`).
+        allow_msg_ttl=True,
         allow_direct=True,
     )
 

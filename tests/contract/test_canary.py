@@ -14,6 +14,7 @@ from zoneinfo import ZoneInfo
 import asyncpg
 import pytest
 
+from bus import codec
 from bus.connect import Bus
 from bus.contracts import (
     CanaryCarried,
@@ -26,6 +27,7 @@ from bus.dead import letter_of
 from bus.errors import Refused
 from bus.files import Files
 from bus.service import Service
+from bus.topology import STREAMS, ensure_streams, stream_config
 from bus.worker import Listener, listen
 from channels.intake import Intake
 from gateway.audit import audit
@@ -246,6 +248,38 @@ async def test_however_many_send_it_off_there_is_one_in_each_turn(
     turns = [at.replace(microsecond=0) for at in released]
     assert len(set(turns)) == len(turns)
     assert (await bus.js.stream_info("COMPLAINTS")).state.messages <= 2 * len(turns) + 1
+
+
+async def test_the_streams_forget_it_long_before_complaints(
+    bus: Bus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(codec._LASTS, canary(1).tag, {"Nats-TTL": "1"})
+    await bus.tell([canary(number) for number in range(20)])  # as one batch
+    await bus.tell([complaint(1), canary(30)])
+
+    async def only_the_complaint() -> bool:
+        return (await bus.js.stream_info("COMPLAINTS")).state.messages == 1
+
+    await until(only_the_complaint, within=10)
+    assert (await bus.js.get_last_msg("COMPLAINTS", "complaint.>")).subject == (
+        "complaint.received.web"
+    )
+
+
+async def test_a_stream_from_before_there_were_canaries_takes_them(bus: Bus) -> None:
+    [stream] = [one for one in STREAMS if one.name == "COMPLAINTS"]
+    before = stream_config(stream, 1)
+    before.allow_msg_ttl = None
+    await bus.js.delete_stream("COMPLAINTS")
+    await bus.js.add_stream(before)
+    await bus.tell([complaint(1)])
+    with pytest.raises(Refused):
+        await bus.tell([canary(1)])
+
+    await ensure_streams(bus.js)
+
+    await bus.tell([canary(1)])
+    assert (await bus.js.stream_info("COMPLAINTS")).state.messages == 2
 
 
 async def test_old_ones_are_swept(pool: asyncpg.Pool) -> None:
