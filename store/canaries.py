@@ -211,6 +211,8 @@ class CanaryBooks:
 
     last: Flight | None = None
     """The newest that came through."""
+    before: Flight | None = None
+    """The one before it."""
     next: Flight | None = None
     """The oldest of those released after it, of which the store has heard."""
     overtaken: tuple[Flight, ...] = ()
@@ -228,7 +230,7 @@ LAST = f"""
     SELECT {COLUMNS} FROM canaries
     WHERE ended_at IS NOT NULL
     ORDER BY released_at DESC
-    LIMIT 1
+    LIMIT 2
 """  # noqa: S608 - our own words
 
 NEXT = f"""
@@ -250,12 +252,11 @@ _LATELY = timedelta(hours=1)
 
 async def books(conn: asyncpg.Connection, now: datetime) -> CanaryBooks:
     """The newest canaries."""
-    row = await conn.fetchrow(LAST)
-    last = None if row is None else Flight(**row)
+    last, before = (*(Flight(**row) for row in await conn.fetch(LAST)), None, None)[:2]
     since = now - _LATELY if last is None else last.released_at
     row = await conn.fetchrow(NEXT, since)
     next_ = None if row is None else Flight(**row)
     if last is None:
         return CanaryBooks(next=next_)
     rows = await conn.fetch(OVERTAKEN, last.released_at, now - _LATELY)
-    return CanaryBooks(last, next_, tuple(Flight(**row) for row in rows))
+    return CanaryBooks(last, before, next_, tuple(Flight(**row) for row in rows))

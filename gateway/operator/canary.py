@@ -41,7 +41,7 @@ class State(StrEnum):
     WELL = "well"
     LATE = "late"
     SLOW = "slow"
-    """The last one came through, and took too long."""
+    """The last two came through, and each took too long."""
     LOST = "lost"
     """Late, and none has come through for two turns."""
     PAUSED = "paused"
@@ -206,7 +206,7 @@ def judge(
         stop = _stop_of(under_way, _time_of(under_way, last, seen), seen)
         if paused is not None and stop.durable in paused:
             state = State.PAUSED
-    elif last and took and took > settings.aim:
+    elif last and _slow(settings, last, books.before):
         state = State.SLOW
         slowest = max(hops := hops_of(last), key=lambda hop: hops[hop])
         stop = Stop(slowest, _SLOWEST[slowest], "", "")
@@ -253,6 +253,16 @@ def _overdue(
         return (now - begin).total_seconds()
     known = [at for at in (books.last.released_at if books.last else None, since) if at]
     return (now - max(known)).total_seconds() - settings.every if known else None
+
+
+def _slow(settings: CanarySettings, last: Flight, before: Flight | None) -> bool:
+    """
+    Whether the last two took too long. Those that waited together and came at once tell of what is
+    over: a service that was started again, a pause that has ended.
+    """
+    if before is None or _seconds(before.ended_at, last.ended_at) <= settings.aim:
+        return False
+    return all(_seconds(one.released_at, one.ended_at) > settings.aim for one in (last, before))
 
 
 def _time_of(

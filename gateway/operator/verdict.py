@@ -378,8 +378,8 @@ def _canary(canary: CanaryFigures) -> Iterator[Finding]:
             Level.LOOK,
             "canary_slow",
             N_(
-                "The canary came through late: it took %(seconds)d s, the longest at the service "
-                "%(service)s."
+                "Canaries come through late: the last one took %(seconds)d s, the longest at the "
+                "service %(service)s."
             ),
             N_("If many reports came at once, wait. If not, the log of that service says why."),
             {"seconds": round(canary.took or 0.0)} | _who(canary.stop, ""),

@@ -250,6 +250,23 @@ async def test_however_many_send_it_off_there_is_one_in_each_turn(
     assert (await bus.js.stream_info("COMPLAINTS")).state.messages <= 2 * len(turns) + 1
 
 
+async def test_what_could_not_be_sent_off_misses_its_turn_and_no_more(
+    bus: Bus, intake: Intake, router: Router
+) -> None:
+    await bus.js.delete_stream("COMPLAINTS")
+    stop = asyncio.Event()
+    work = asyncio.create_task(keep_releasing(intake, router.city, 0.3, stop))
+    await asyncio.sleep(0.5)
+    await ensure_streams(bus.js)
+
+    async def sent_off() -> bool:
+        return (await bus.js.stream_info("COMPLAINTS")).state.messages > 0
+
+    await until(sent_off, within=10)
+    stop.set()
+    await work
+
+
 async def test_the_streams_forget_it_long_before_complaints(
     bus: Bus, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -34,6 +34,12 @@ async def test_it_is_ready_within_ten_seconds(product: Product) -> None:
         assert (await browser.get(f"{product.url}/report/what")).status == 200
         assert (await browser.get(f"{product.url}/healthz")).status == 200
         answer = await (await browser.get(f"{product.url}/readyz")).json()
+
+        async def a_canary_came_through() -> bool:
+            metrics = await (await browser.get(f"{product.url}/metrics")).text()
+            return "\nbuckstop_canary_last_success_timestamp_seconds 1" in metrics
+
+        await until(a_canary_came_through, within=20)
     assert answer == {
         "ready": True,
         "pings": {"bus": "ok", "streams": "ok", "postgres": "ok", "migrations": "ok"},

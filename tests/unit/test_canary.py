@@ -98,9 +98,16 @@ def test_late_is_looked_at_and_lost_is_wrong() -> None:
 
 
 def test_one_that_took_too_long_names_the_slowest_step() -> None:
-    slow = look(CanaryBooks(last=flight(30, 0.1, 0.1, 0.2, 14.0, 14.5, 15.0)))
+    last = flight(30, 0.1, 0.1, 0.2, 14.0, 14.5, 15.0)
+    slow = look(CanaryBooks(last=last, before=whole(90, took=12)))
     assert (slow.state, slow.stop.hop if slow.stop else None) == (State.SLOW, Hop.TOLD)
     assert said(figures(canary=slow))[0] == "canary_slow"
+
+
+def test_once_is_not_slow_and_what_waited_together_is_over() -> None:
+    last = whole(30, took=15)
+    for before in (None, whole(90), whole(90, took=74)):
+        assert look(CanaryBooks(last=last, before=before)).state is State.WELL
 
 
 def test_what_the_books_do_not_know_the_bus_does() -> None:
@@ -145,7 +152,7 @@ def test_every_sentence_can_be_said_in_every_language(language: str) -> None:
     found = [
         look(CanaryBooks(last=whole(200), next=flight(140, buried="router_complaint_received"))),
         look(CanaryBooks(last=whole(80), next=flight(20, 0.1))),
-        look(CanaryBooks(last=whole(30, took=15))),
+        look(CanaryBooks(last=whole(30, took=15), before=whole(90, took=15))),
         look(CanaryBooks(last=whole(20), overtaken=(flight(900, 0.1, buried="notifier_case"),))),
     ]
     use_language(language)
