@@ -20,7 +20,6 @@ import structlog
 from nats.aio.client import Client
 
 from bus import traces
-from bus.codec import CONTRACT_HEADER, encode, subject_of
 from bus.codec import encode, headers_of, subject_of
 from bus.contracts import Fact
 from bus.errors import Refused, Unavailable

@@ -38,6 +38,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from bus.contracts import (
+    CanaryFact,
     CaseFact,
     ComplaintReceived,
     DeadLetter,
@@ -454,6 +455,8 @@ def _about(fact: Fact) -> _About:
     reference: str | None = values.get("reference")
     if isinstance(fact, ComplaintReceived | MessageSetAside):
         complaint = fact.message_id
+    elif isinstance(fact, CanaryFact):
+        complaint = fact.canary
     elif isinstance(fact, CaseFact):
         case_id, reference = fact.case.case_id, fact.case.reference
     elif isinstance(fact, IncidentFact):
