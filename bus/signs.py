@@ -38,6 +38,7 @@ class Place(BaseModel):
     looked_at: datetime | None = None
     waiting: int = 0
     trouble: str = ""
+    access_ends: datetime | None = None
 
 
 class Sign(BaseModel):

@@ -29,6 +29,8 @@ class Watched:
     """Messages there that the books do not have yet."""
     trouble: str = ""
     """In words, for an operator; empty when all is well."""
+    access_ends: datetime | None = None
+    """When somebody has to allow us in again; None: never, or nobody has said."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ whatever happens to us.
 import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import TracebackType
 from typing import Self
@@ -71,7 +71,7 @@ class EmailChannel:
         return Channel("email", run=self.run, state=self.state, audit=self.audit)
 
     def state(self) -> Sequence[Watched]:
-        return [watch.now for watch in self._watches]
+        return [replace(watch.now, access_ends=watch.access_ends) for watch in self._watches]
 
     async def run(self, stop: asyncio.Event) -> None:
         async with reader_for(self._settings) as reader, asyncio.TaskGroup() as tasks:
@@ -115,6 +115,7 @@ class Watch:
 
     def __init__(self, name: str) -> None:
         self.now = Watched(name, None, 0)
+        self.access_ends: datetime | None = None
 
     def looked(self, waiting: int) -> None:
         before, self.now = self.now, Watched(self.now.place, datetime.now(UTC), waiting)
@@ -171,6 +172,7 @@ class Mailbox:
             looked_at = self._watch.now.looked_at
             try:
                 async with open_session(self.settings, self._tokens) as session:
+                    self._watch.access_ends = self._tokens.ends if self._tokens else None
                     await self._stay(session, stop)
             except SignInRefused as error:
                 self._watch.failed(str(error))

@@ -8,6 +8,7 @@ to end.
 import asyncio
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import aiohttp
@@ -20,6 +21,7 @@ log = structlog.stdlib.get_logger()
 
 _PATIENCE = aiohttp.ClientTimeout(total=20)
 _LIFE = 3600.0  # seconds, where the provider does not say
+_LONGEST = 10 * 365 * 86400.0
 
 
 class NoToken(Exception):
@@ -58,6 +60,8 @@ class Tokens:
         self._token = ""
         self._renew_at = 0.0
         self._one = asyncio.Lock()
+        self.ends: datetime | None = None
+        """When somebody has to allow us into the mailbox again, where the provider says so."""
 
     async def token(self) -> str:
         """A token with at least half of its life before it. Raises `NoToken`."""
@@ -123,9 +127,16 @@ class Tokens:
             self._refresh_token = newest
             if self._keep:
                 await asyncio.to_thread(self._keep.write, newest)
-        try:
-            life = float(told.get("expires_in") or _LIFE)
-        except (TypeError, ValueError):
-            life = _LIFE
+        life = _seconds(told.get("expires_in")) or _LIFE
+        if left := _seconds(told.get("refresh_token_expires_in")):
+            self.ends = datetime.now(UTC) + timedelta(seconds=left)
         self._renew_at = self._now() + life / 2
         log.info("access token renewed", seconds=round(life))
+
+
+def _seconds(told: object) -> float | None:
+    """A span as a provider tells it; None for what is none."""
+    try:
+        return min(float(told), _LONGEST) if isinstance(told, str | int | float) else None
+    except ValueError:
+        return None

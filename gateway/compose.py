@@ -34,6 +34,7 @@ from gateway.engines import Engines
 from gateway.house import House
 from gateway.http import serve
 from gateway.open311.desk import Open311Desk
+from gateway.operator.sampling import keep_sampling
 from gateway.pausing import unless_paused
 from gateway.reports.mailing import keep_mailing
 from gateway.settings import Settings, secret_of, texting_of
@@ -286,6 +287,9 @@ def _store(house: House) -> Service:
     async def mail_reports(stop: asyncio.Event) -> None:
         await keep_mailing(house.pool, house.files, house.city, house.settings.reports, stop)
 
+    async def sample(stop: asyncio.Event) -> None:
+        await keep_sampling(house.bus.js, house.pool, stop)
+
     return _listening(
         "store",
         house,
@@ -293,6 +297,7 @@ def _store(house: House) -> Service:
         [
             *store_service.services(house.pool, house.bus.post, rules, house.settings.store.storms),
             Service("report mails", mail_reports),
+            Service("samples", sample),
         ],
     )
 

@@ -18,6 +18,7 @@ from gateway.command import HERE, Format, Where, err, go, out
 from gateway.compose import city_folder
 from gateway.engines import Engines, EngineTrouble
 from gateway.operator.canary import CanaryFigures, CanaryWatch
+from gateway.operator.expiring import doors
 from gateway.operator.figures import SILENT_AFTER, Collector, Connect, DurableFigures, Figures
 from gateway.operator.lever_commands import pause, resume
 from gateway.operator.ops_page import as_json
@@ -50,6 +51,7 @@ def status(*, where: Where = HERE, format: Format = "text") -> int:
     async def look() -> int:
         async with _collector(settings) as collector:
             # Rates want two looks; who does not answer is called silent after some seconds.
+            await collector.look_at_certificates()
             figures = await collector.latest()
             for _ in range(int(SILENT_AFTER) + 1):
                 await asyncio.sleep(1.0)
@@ -174,6 +176,10 @@ def _print(figures: Figures) -> None:
         out.print(_canary(figures, figures.canary), markup=False)
     if figures.disk is not None:
         out.print(f"disk   {size(figures.disk.free)} of {size(figures.disk.total)} free")
+    for ending in figures.endings:
+        days = ending.days(figures.at)
+        left = ending.trouble or (f"{days} days left" if days is not None else "")
+        out.print(f"{ending.kind} {ending.what}: {left}", markup=False)
 
 
 def _canary(figures: Figures, canary: CanaryFigures) -> str:
@@ -216,6 +222,7 @@ async def _collector(settings: Settings) -> AsyncIterator[Collector]:
             zone=ZoneInfo(city.timezone),
             channels=_turned_on(settings),
             canary=CanaryWatch(settings.canary, opened.js if opened else None),
+            doors=doors(settings),
         )
         async with collector.opened():
             yield collector

@@ -9,8 +9,8 @@ import asyncio
 import shutil
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from datetime import time as time_of_day
@@ -25,8 +25,12 @@ from bus.errors import Unavailable
 from bus.look import DurableLook, Looker, StreamLook
 from bus.signs import Place, Sign, Signs
 from gateway.operator.canary import CanaryFigures, CanaryWatch
+from gateway.operator.expiring import Door, Ending, access_of, look_at
+from gateway.operator.lately import DAY, MINUTE, Lately, lately
+from store import samples
 from store.figures import ChannelBooks, StoreFigures, StoreLooker
 from store.pool import AWAY, renew_after
+from store.samples import Sample
 
 log = structlog.stdlib.get_logger()
 
@@ -36,6 +40,7 @@ _AT_MOST_EVERY = 1.0
 _PATIENCE = 4.0  # seconds for one look at the bus or at the store
 _ANSWERS = 0.8  # seconds in which processes answer
 _RATE_OVER = 10.0  # seconds over which a rate is taken
+_CERTIFICATES_EVERY = 3600.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,10 @@ class Figures:
     """Seconds that the look took."""
     canary: CanaryFigures | None = None
     """None: there is none, or the books do not say."""
+    endings: tuple[Ending, ...] = ()
+    """Certificates, and the access to mailboxes; the next to end comes first."""
+    lately: Lately | None = None
+    """The last hour and day, made anew once a minute."""
 
 
 Connect = Callable[[], AbstractAsyncContextManager[asyncpg.Connection]]
@@ -139,8 +148,12 @@ class Collector:
         zone: ZoneInfo,
         channels: Mapping[str, bool],
         canary: CanaryWatch | None = None,
+        doors: Sequence[Door] = (),
     ) -> None:
-        """`channels`: the ways in that are turned on, and whether each goes and looks."""
+        """
+        `channels`: the ways in that are turned on, and whether each goes and looks. `doors`: whose
+        certificates are looked at, once an hour while somebody wants the figures.
+        """
         self._canary = canary
         self._bus = bus
         self._connect = connect
@@ -155,14 +168,26 @@ class Collector:
         self._looked_at = 0.0
         self._lock = asyncio.Lock()
         self._books: Mapping[str, ChannelBooks] = {}
+        self._past: deque[Sample] = deque()
+        self._lately: Lately | None = None
+        self._doors = doors
+        self._certificates: tuple[Ending, ...] = ()
+        self._looking_at_doors: asyncio.Task[None] | None = None
+        self._looked_at_doors: float | None = None
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator["Collector"]:
-        if self._bus is None:
-            yield self
-            return
-        async with Signs(self._bus.client) as self._signs:
-            yield self
+        try:
+            if self._bus is None:
+                yield self
+                return
+            async with Signs(self._bus.client) as self._signs:
+                yield self
+        finally:
+            if self._looking_at_doors is not None:
+                self._looking_at_doors.cancel()
+                with suppress(asyncio.CancelledError):
+                    await self._looking_at_doors
 
     async def latest(self) -> Figures:
         """The figures, a second old at most. Never raises for what is away: that is a figure."""
@@ -172,14 +197,40 @@ class Collector:
                 self._looked_at = time.monotonic()
             return self._latest
 
+    async def look_at_certificates(self) -> None:
+        """Returns once they are known. Else the first figures come without, and are not late."""
+        self._certificates = await look_at(self._doors)
+        self._looked_at_doors = time.monotonic()
+
+    def _keep_certificates_known(self) -> None:
+        last = self._looked_at_doors
+        if self._looking_at_doors is not None and not self._looking_at_doors.done():
+            return
+        if self._doors and (last is None or time.monotonic() - last > _CERTIFICATES_EVERY):
+            self._looking_at_doors = asyncio.create_task(
+                self.look_at_certificates(), name="certificates"
+            )
+
     async def _look(self) -> Figures:
         began = time.monotonic()
+        self._keep_certificates_known()
         store, disk = await asyncio.gather(self._look_at_store(), asyncio.to_thread(self._disk))
         if store is not None:
             self._books = store.channels
         bus = await self._look_at_bus()
         canary = await self._look_at_canary(store, bus)
-        return Figures(datetime.now(UTC), bus, store, disk, time.monotonic() - began, canary=canary)
+        if bus is not None:
+            await self._look_back(bus)
+        return Figures(
+            datetime.now(UTC),
+            bus,
+            store,
+            disk,
+            time.monotonic() - began,
+            canary=canary,
+            endings=self._endings(bus),
+            lately=self._lately,
+        )
 
     async def _look_at_canary(
         self, store: StoreFigures | None, bus: BusFigures | None
@@ -198,6 +249,47 @@ class Collector:
         paused = {one.look.name for one in bus.durables if one.look.paused} if bus else None
         return await self._canary.look(
             store.canary, since=min(heard, default=None), paused=paused, now=datetime.now(UTC)
+        )
+
+    def _endings(self, bus: BusFigures | None) -> tuple[Ending, ...]:
+        places = [place for one in bus.channels for place in one.places] if bus else []
+        found = [
+            *self._certificates,
+            *access_of((place.place, place.access_ends) for place in places),
+        ]
+        never = datetime.max.replace(tzinfo=UTC)
+        return tuple(sorted(found, key=lambda one: one.ends or never))
+
+    async def _look_back(self, bus: BusFigures) -> None:
+        """The last hour and day, once in each minute."""
+        now = datetime.now(UTC)
+        if self._lately is not None and now < self._lately.at:
+            return
+        begin = now - DAY - MINUTE
+        try:
+            async with asyncio.timeout(_PATIENCE), self._connect() as conn:
+                last = self._past[-1].at if self._past else begin
+                self._past += await samples.after(conn, last)
+                came = await samples.intake(conn, begin)
+        except (*AWAY, asyncpg.PostgresError) as error:
+            log.info("the past is not told", error=type(error).__name__)
+            return
+        while self._past and self._past[0].at < begin:
+            self._past.popleft()
+        # A tenth of a second's work.
+        self._lately = await asyncio.to_thread(
+            lately,
+            tuple(self._past),
+            came,
+            now=now,
+            streams=[
+                (
+                    stream.look.name,
+                    [one.look.name for one in bus.durables if one.look.stream == stream.look.name],
+                )
+                for stream in bus.streams
+            ],
+            channels=[one.name for one in bus.channels],
         )
 
     def _disk(self) -> Disk | None:

@@ -153,6 +153,15 @@ def families(figures: Figures) -> Iterator[Metric]:
         yield _gauge("buckstop_disk_total_bytes", "The disk's size", figures.disk.total)
     if figures.canary is not None:
         yield from canary_metrics.families(figures.canary)
+    left = GaugeMetricFamily(
+        "buckstop_ends_in_seconds",
+        "Until a certificate or our access to a mailbox ends",
+        labels=["kind", "what"],
+    )
+    for ending in figures.endings:
+        if ending.ends is not None:
+            left.add_metric([ending.kind, ending.what], (ending.ends - figures.at).total_seconds())
+    yield left
     if figures.bus is not None:
         yield from _of_bus(figures, figures.bus)
     if figures.store is not None:

@@ -7,7 +7,7 @@ All viewers share one look at the bus and the store, and one rendering of it in 
 import asyncio
 import json
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -43,6 +43,21 @@ class Live:
     def __init__(self) -> None:
         self.closing = asyncio.Event()
         self._rendered: dict[str, tuple[datetime, str]] = {}
+        self._past: dict[str, tuple[datetime, str]] = {}
+
+    def past(self, request: web.Request, figures: Figures, sent: datetime | None) -> str:
+        """The last hour and day, as one event; empty for whoever has got them already."""
+        if figures.lately is None or figures.lately.at == sent:
+            return ""
+        language = current_language()
+        at, event = self._past.get(language, (None, ""))
+        if at != figures.lately.at:
+            piece = aiohttp_jinja2.render_string(
+                "operator/lately.html", request, {"figures": figures, "lang": language}
+            )
+            event = f"event: lately\ndata: {json.dumps({'html': piece}, ensure_ascii=False)}\n\n"
+            self._past[language] = (figures.lately.at, event)
+        return event
 
     def rendered(self, request: web.Request, figures: Figures) -> str:
         """The piece of the page that changes, as one event of the stream."""
@@ -94,12 +109,15 @@ async def live(request: web.Request) -> web.StreamResponse:
     shared, collector = request.config_dict[LIVE], request.config_dict[COLLECTOR]
     loop = asyncio.get_running_loop()
     ask_again = loop.time() + _STILL_ALLOWED
+    sent: datetime | None = None
     await stream.prepare(request)
     with suppress(ConnectionError):  # whoever watched has left
         await stream.write(f"retry: {_WAIT_TO_RETRY}\n\n".encode())
         while not shared.closing.is_set():
             figures = await collector.latest()
-            await stream.write(shared.rendered(request, figures).encode())
+            news = shared.rendered(request, figures) + shared.past(request, figures, sent)
+            sent = figures.lately.at if figures.lately else None
+            await stream.write(news.encode())
             with suppress(TimeoutError):
                 await asyncio.wait_for(shared.closing.wait(), EVERY)
             if loop.time() >= ask_again:
@@ -122,7 +140,8 @@ async def figures_json(request: web.Request) -> web.StreamResponse:
 def as_json(figures: Figures) -> str:
     """The figures and what is wrong, as JSON; times are ISO 8601 in UTC."""
     verdict = judge(figures)
-    whole = asdict(figures) | {
+    # The past is for eyes: it would make each answer ten times as long.
+    whole = asdict(replace(figures, lately=None)) | {
         "level": level_name(verdict.level),
         "findings": [
             {
@@ -134,6 +153,7 @@ def as_json(figures: Figures) -> str:
             for one in verdict.findings
         ],
     }
+    del whole["lately"]
     if whole["bus"] is not None:
         whole["bus"]["processes"] = [
             sign.model_dump(mode="json") | {"silent": silent}

@@ -10,6 +10,7 @@ from aiohttp import web
 from gateway.keys import BUS, CHANNELS, CITY, POOL, SETTINGS
 from gateway.operator import dead_page, follow_page, levers_page, metrics, ops_page
 from gateway.operator.canary import CanaryWatch
+from gateway.operator.expiring import doors
 from gateway.operator.figures import Collector, of_pool
 from gateway.operator.words import filters
 
@@ -28,6 +29,7 @@ def prepare(app: web.Application) -> None:
         zone=zone,
         channels={name: channel.run is not None for name, channel in app[CHANNELS].items()},
         canary=CanaryWatch(app[SETTINGS].canary, app[BUS].js, datetime.now(UTC)),
+        doors=doors(app[SETTINGS]),
     )
 
     async def look(app: web.Application) -> AsyncIterator[None]:

@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from gateway.operator.canary import CanaryFigures, State, Stop
+from gateway.operator.expiring import Ending
 from gateway.operator.figures import BusFigures, ChannelFigures, Disk, DurableFigures, Figures
 from gateway.pages.i18n import noted as N_
 from store.figures import StoreFigures
@@ -37,6 +38,7 @@ PLACE_LATE = 3900.0
 DISK_LOW, DISK_VERY_LOW = 0.10, 0.04
 GIB = 1024**3
 STREAM_FULL, STREAM_VERY_FULL = 0.80, 0.95
+DAYS_FEW, DAYS_VERY_FEW = 21, 7
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,8 @@ def judge(figures: Figures) -> Verdict:
             found += _channel(channel, figures.at, _pauses(figures.store))
     if figures.canary is not None:
         found += _canary(figures.canary)
+    for ending in figures.endings:
+        found += _ending(ending, figures.at)
     return Verdict(tuple(sorted(found, key=lambda one: -one.level)))
 
 
@@ -105,6 +109,13 @@ def level_of_disk(disk: Disk) -> Level:
     if share < DISK_VERY_LOW or disk.free < GIB:
         return Level.WRONG
     return Level.LOOK if share < DISK_LOW and disk.free < 20 * GIB else Level.WELL
+
+
+def level_of_days(days: int | None) -> Level:
+    """How bad it is that something ends in so many days."""
+    if days is None or days >= DAYS_FEW:
+        return Level.WELL
+    return Level.WRONG if days < DAYS_VERY_FEW else Level.LOOK
 
 
 _BUS_AWAY = Finding(
@@ -401,6 +412,48 @@ def _canary(canary: CanaryFigures) -> Iterator[Finding]:
 
 def _who(stop: Stop, reason: str) -> dict[str, str | int]:
     return {"service": stop.service, "hop": stop.hop.value, "reason": reason}
+
+
+def _ending(ending: Ending, now: datetime) -> Iterator[Finding]:
+    days = ending.days(now)
+    level = level_of_days(days)
+    if days is None or not level:
+        # What could not be seen is on the page; a server that is away has a sentence of its own.
+        return
+    if ending.kind == "access":
+        yield Finding(
+            level,
+            "access_ends",
+            N_("Our access to the mailbox %(what)s ends soon. Days that are left: %(days)d."),
+            N_(
+                "Allow Buckstop into the mailbox again at the provider, and put the new refresh "
+                "token into the settings. After that day no mail is fetched; it stays where it "
+                "lies."
+            ),
+            {"what": ending.what, "days": max(0, days)},
+        )
+    elif ending.trouble:
+        yield Finding(
+            level,
+            "certificate_ended",
+            N_("The certificate of %(what)s has expired."),
+            N_(
+                "Renew it on that server, now. Until then browsers warn residents, or we neither "
+                "fetch nor send mail there."
+            ),
+            {"what": ending.what},
+        )
+    else:
+        yield Finding(
+            level,
+            "certificate_ends",
+            N_("The certificate of %(what)s ends soon. Days that are left: %(days)d."),
+            N_(
+                "Renew it on that server. After that day browsers warn residents, or we neither "
+                "fetch nor send mail there."
+            ),
+            {"what": ending.what, "days": max(0, days)},
+        )
 
 
 def _seconds(since: datetime | None, now: datetime) -> float:

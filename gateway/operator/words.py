@@ -9,11 +9,18 @@ from babel.dates import format_timedelta
 from babel.numbers import format_decimal
 from markupsafe import Markup, escape
 
-from gateway.operator.verdict import Finding, Level, level_of_age, level_of_disk
+from gateway.operator import sparks
+from gateway.operator.verdict import (
+    Finding,
+    Level,
+    level_of_age,
+    level_of_days,
+    level_of_disk,
+)
 from gateway.pages.i18n import current_language, gettext
 
 
-def filters(zone: ZoneInfo) -> Mapping[str, Callable[..., str]]:
+def filters(zone: ZoneInfo) -> Mapping[str, Callable[..., str | float]]:
     """What the templates of operators' pages say after a `|`."""
     return {
         "rate": rate,
@@ -29,6 +36,11 @@ def filters(zone: ZoneInfo) -> Mapping[str, Callable[..., str]]:
         "clock": lambda moment: moment.astimezone(zone).strftime("%H:%M:%S"),
         "exact": lambda moment: exact(moment, zone),
         "span": span,
+        "days_level": lambda days: level_name(level_of_days(days)),
+        "spark_line": sparks.line,
+        "spark_top": lambda rows: sparks.top(*rows),
+        "spark_when": lambda values, end: _clock(sparks.when(values, end), zone),
+        "figure": figure,
     }
 
 
@@ -62,6 +74,18 @@ def rate(value: float | None) -> str:
     if value is None:
         return "–"
     return format_decimal(value, format="#,##0.0" if value < 10 else "#,##0", locale=_locale())
+
+
+def figure(value: float | None) -> str:
+    """A rate or a count, as short as it can be; a dash while it is not known."""
+    if value is None:
+        return "–"
+    many = "#,##0" if value >= 10 or value == int(value) else "#,##0.0#"
+    return format_decimal(value, format=many, locale=_locale())
+
+
+def _clock(moment: datetime | None, zone: ZoneInfo) -> str:
+    return moment.astimezone(zone).strftime("%H:%M") if moment else ""
 
 
 def seconds(value: float | None) -> str:

@@ -16,6 +16,9 @@ function watch(told, figures, said) {
     // Read aloud only when it has changed, not every two seconds.
     say(said, document.getElementById("op-sentence").textContent.trim());
   });
+  source.addEventListener("lately", (event) => {
+    put(document.getElementById("lately"), JSON.parse(event.data).html);
+  });
   source.addEventListener("over", () => {
     source.close();
     say(told, told.dataset.over);

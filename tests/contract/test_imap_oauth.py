@@ -4,6 +4,7 @@ import asyncio
 import base64
 import stat
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import parse_qs
 
@@ -172,3 +173,22 @@ async def test_xoauth2_signs_in_and_hears_the_refusal(
                     pass
             assert await tokens.token() == "token-2", "the refused one is not used again"
     assert said == ["user=311@city.example\x01auth=Bearer token-1\x01\x01"]
+
+
+async def test_when_the_access_ends_is_known_where_the_provider_says_so(
+    provider: tuple[Provider, OAuthSettings],
+) -> None:
+    one, settings = provider
+    tokens = Tokens(settings)
+    await tokens.token()
+    assert tokens.ends is None
+
+    one.answer = {"access_token": "t", "refresh_token_expires_in": 7 * 86400}
+    tokens.forget()
+    await tokens.token()
+    assert tokens.ends is not None
+    assert timedelta(days=6.9) < tokens.ends - datetime.now(UTC) <= timedelta(days=7)
+
+    one.answer = {"access_token": "t", "refresh_token_expires_in": "soon"}
+    tokens.forget()
+    await tokens.token()  # what nobody understands keeps nobody out

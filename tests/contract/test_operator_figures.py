@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,7 @@ from bus.service import Service
 from bus.signs import Place, Sign, answer
 from bus.worker import listen
 from gateway.operator import figures as figures_
+from gateway.operator.expiring import Door
 from gateway.operator.figures import Collector, of_pool
 from gateway.operator.verdict import judge
 from store.model import Role
@@ -67,10 +68,12 @@ def speaking(bus: Bus, *durables: str, trouble: str = "") -> Service:
 
 
 @asynccontextmanager
-async def collecting(bus: Bus, pool: asyncpg.Pool, folder: Path) -> AsyncIterator[Collector]:
+async def collecting(
+    bus: Bus, pool: asyncpg.Pool, folder: Path, *, doors: Sequence[Door] = ()
+) -> AsyncIterator[Collector]:
     collector = Collector(
         bus, of_pool(pool), data=folder, zone=ZoneInfo("America/Chicago"),
-        channels={"web": False, "email": True},
+        channels={"web": False, "email": True}, doors=doors,
     )  # fmt: skip
     async with collector.opened():
         yield collector

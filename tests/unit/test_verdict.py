@@ -3,12 +3,14 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 from uuid import UUID
 
 import pytest
 
 from bus.look import DurableLook, StreamLook
 from bus.signs import Place
+from gateway.operator.expiring import Ending
 from gateway.operator.figures import (
     BusFigures,
     ChannelFigures,
@@ -259,3 +261,27 @@ def test_every_sentence_can_be_said_in_every_language(language: str) -> None:
             assert "%(" not in finding_words(one) + finding_todo(one)
     finally:
         use_language("en")
+
+
+@pytest.mark.parametrize(
+    ("kind", "days", "trouble", "cause", "level"),
+    [
+        ("certificate", 20.9, "", "certificate_ends", Level.LOOK),
+        ("certificate", 6.9, "", "certificate_ends", Level.WRONG),
+        ("certificate", 0, "it has expired", "certificate_ended", Level.WRONG),
+        ("access", 12, "", "access_ends", Level.LOOK),
+    ],
+)
+def test_what_ends_soon(
+    kind: Literal["certificate", "access"], days: float, trouble: str, cause: str, level: Level
+) -> None:
+    ending = Ending(kind, "mail.example.gov:993", NOW + timedelta(days=days), trouble)
+    [one] = judge(figures(endings=(ending,))).findings
+    assert (one.cause, one.level) == (cause, level)
+    assert "mail.example.gov:993" in finding_words(one)
+
+
+def test_what_ends_later_or_was_not_seen_is_no_finding() -> None:
+    later = Ending("certificate", "a:443", NOW + timedelta(days=21, hours=1))
+    unseen = Ending("certificate", "b:443", None, "no answer")
+    assert judge(figures(endings=(later, unseen))).findings == ()
