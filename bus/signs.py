@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from types import TracebackType
+from typing import Literal
 
 import nats.errors
 import structlog
@@ -41,6 +42,10 @@ class Place(BaseModel):
     access_ends: datetime | None = None
 
 
+Resting = Literal["", "finishing", "drained"]
+"""Whether a process takes nothing new: it finishes what it has, or has done so."""
+
+
 class Sign(BaseModel):
     """What one process says of itself. Fields may join with a default."""
 
@@ -53,6 +58,9 @@ class Sign(BaseModel):
     """Those that it hears."""
     places: tuple[Place, ...] = ()
     started_at: datetime
+    run: str = ""
+    """Another one for each start: a container may be called the same in its next life."""
+    resting: Resting = ""
 
 
 async def answer(client: Client, sign: Callable[[], Sign], stop: asyncio.Event) -> None:

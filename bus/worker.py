@@ -92,6 +92,9 @@ async def listen(client: Client, tell: Tell, listener: Listener, stop: asyncio.E
             in_hand[:] = await pull.batch(wait=_LOOK_UP, linger=listener.linger)
             if in_hand:
                 await _answer(tell, listener, in_hand, stop)
+        # What was fetched and not begun goes to whoever else hears it, now and not after the wait.
+        for message in pull.arrived:
+            await _again(message, 0.0)
         pulse.cancel()
         waker.cancel()
 

@@ -30,6 +30,7 @@ from gateway.city_words import words_of
 from gateway.compiled import compiled_templates
 from gateway.days import begin_of, end_of
 from gateway.demo.stage import Stage
+from gateway.draining import Drain
 from gateway.engines import Engines
 from gateway.house import House
 from gateway.http import serve
@@ -239,9 +240,27 @@ def _channels(house: House) -> Service:
     return Service("channels", run, heard)
 
 
-def answering(house: House, services: Sequence[Service]) -> Service:
-    """Tells whoever asks what this process does, and how its channels fare."""
-    process = f"{socket.gethostname()}:{os.getpid()}"
+def drainable(house: House, services: Sequence[Service]) -> list[Service]:
+    """
+    The services of this process, which an operator can have finish, and one that tells whoever
+    asks what this process does, and how its channels fare.
+    """
+    process, run = f"{socket.gethostname()}:{os.getpid()}", uuid4().hex[:8]
+    drain = Drain(process, run)
+
+    async def watch(stop: asyncio.Event) -> None:
+        await drain.watch(house.bus.client, house.pool, stop)
+
+    return [
+        *(drain.around(one) for one in services),
+        Service("drain", watch),
+        _answering(house, services, drain, process, run),
+    ]
+
+
+def _answering(
+    house: House, services: Sequence[Service], drain: Drain, process: str, run_: str
+) -> Service:
     started_at = datetime.now(UTC)
     names = tuple(one.name for one in services)
     durables = tuple(durable for one in services for durable in one.durables)
@@ -260,6 +279,8 @@ def answering(house: House, services: Sequence[Service]) -> Service:
                 for watched in each.state()
             ),
             started_at=started_at,
+            run=run_,
+            resting=drain.resting,
         )
 
     async def run(stop: asyncio.Event) -> None:

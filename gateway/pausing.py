@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from datetime import UTC, datetime
 
 import asyncpg
@@ -16,7 +15,7 @@ from store.pool import AWAY
 log = structlog.stdlib.get_logger()
 
 # Who told of a lever may have been cut off from us; nobody waits longer than this because of it.
-_LOOK_AGAIN = 60.0
+LOOK_AGAIN = 60.0
 
 Run = Callable[[asyncio.Event], Awaitable[None]]
 
@@ -44,10 +43,10 @@ async def unless_paused(
                     ours.set()
                     await work
                     work = None
-                wait = _LOOK_AGAIN
+                wait = LOOK_AGAIN
                 if until is not None:
                     wait = min(wait, max(0.0, (until - datetime.now(UTC)).total_seconds()))
-                await _first(wait, stop, pulled, work)
+                await first(wait, stop, pulled, work=work)
                 if work is not None and work.done():
                     await work  # its error is ours
                     await stop.wait()  # it has nothing to look at
@@ -74,10 +73,11 @@ async def _paused(name: str, pool: asyncpg.Pool, known: datetime | None) -> date
         return known if known is not None and known > datetime.now(UTC) else None
 
 
-async def _first(
-    wait: float, stop: asyncio.Event, pulled: asyncio.Event, work: asyncio.Task[None] | None
+async def first(
+    wait: float | None, *events: asyncio.Event, work: asyncio.Task[None] | None = None
 ) -> None:
-    waits = [asyncio.create_task(stop.wait()), asyncio.create_task(pulled.wait())]
+    """Returns once one of the events is set, `work` is done, or `wait` seconds are over."""
+    waits = [asyncio.create_task(one.wait()) for one in events]
     try:
         everything: list[asyncio.Future[object]] = [*waits]  # type: ignore[list-item]
         if work is not None:
@@ -86,5 +86,4 @@ async def _first(
     finally:
         for one in waits:
             one.cancel()
-            with suppress(asyncio.CancelledError):
-                await one
+        await asyncio.gather(*waits, return_exceptions=True)

@@ -16,7 +16,7 @@ import asyncpg
 import structlog
 
 from gateway.companion import Companion, tell_ready
-from gateway.compose import SERVICES, answering, city_of, open_house
+from gateway.compose import SERVICES, city_of, drainable, open_house
 from gateway.demo.stage import Stage
 from gateway.engines import Engines, EngineTrouble, open_engines
 from gateway.house import House
@@ -98,8 +98,7 @@ async def _run(
             house = await open_things.enter_async_context(
                 open_house(settings, engines, ours, stage)
             )
-            services = [SERVICES[name](house) for name in ours]
-            services.append(answering(house, services))
+            services = drainable(house, [SERVICES[name](house) for name in ours])
             for companion, task in zip(beside, starting, strict=True):
                 await task
                 services.append(companion.service)

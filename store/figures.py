@@ -54,6 +54,8 @@ class StoreFigures:
     pauses: tuple[OperatorAct, ...] = ()
     """What operators have paused."""
     canary: CanaryBooks = NO_CANARIES
+    drains: tuple[OperatorAct, ...] = ()
+    """The processes that were told to take nothing new."""
 
 
 NOW = """
@@ -125,6 +127,7 @@ class StoreLooker:
             alarms=tuple(await alarms.since(conn, datetime.now(UTC) - _LATELY)),
             pauses=tuple(await levers.paused(conn)),
             canary=await canaries.books(conn, datetime.now(UTC)),
+            drains=tuple(await levers.drained(conn)),
         )
 
     async def _asked(

@@ -9,6 +9,12 @@ from store.text import clean
 
 CHANNEL = "channel:"
 """Before the name of a channel, in `what`."""
+_PROCESS = "process:"
+
+
+def process_named(process: str, run: str) -> str:
+    """A process in this life of it, as `what` has it."""
+    return f"{_PROCESS}{process}/{run}"
 
 
 @dataclass(frozen=True)
@@ -17,9 +23,9 @@ class OperatorAct:
 
     id: int
     act: str
-    """`pause`, `resume` or `audit`."""
+    """`pause`, `resume`, `audit`, `drain`, `undrain`, `read_again`, `recount`, `retell`."""
     what: str
-    """A durable's name, `channel:email`, or nothing."""
+    """A durable's name, `channel:email`, `process:…`, or nothing."""
     by: str
     why: str
     at: datetime
@@ -66,7 +72,7 @@ PAUSED = f"""
     FROM (
         SELECT DISTINCT ON (what) {COLUMNS}
         FROM operator_acts
-        WHERE act <> 'audit' AND outcome = 'done'
+        WHERE act IN ('pause', 'resume') AND outcome = 'done'
         ORDER BY what, id DESC
     ) AS newest
     WHERE act = 'pause' AND until > now()
@@ -77,6 +83,26 @@ PAUSED = f"""
 async def paused(conn: asyncpg.Connection) -> list[OperatorAct]:
     """What is paused now, with who paused it and until when."""
     return [OperatorAct(**row) for row in await conn.fetch(PAUSED)]
+
+
+# One that is gone stays drained for ever, and is asked for by nobody.
+DRAINED = f"""
+    SELECT {COLUMNS}
+    FROM (
+        SELECT DISTINCT ON (what) {COLUMNS}
+        FROM operator_acts
+        WHERE act IN ('drain', 'undrain')
+        ORDER BY what, id DESC
+    ) AS newest
+    WHERE act = 'drain'
+    ORDER BY id DESC
+    LIMIT 100
+"""  # noqa: S608 - our own words
+
+
+async def drained(conn: asyncpg.Connection) -> list[OperatorAct]:
+    """The processes that were told to take nothing new, the newest first; some may be gone."""
+    return [OperatorAct(**row) for row in await conn.fetch(DRAINED)]
 
 
 ACTS = f"SELECT {COLUMNS} FROM operator_acts ORDER BY id DESC LIMIT $1"  # noqa: S608 - our own words

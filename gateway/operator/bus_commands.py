@@ -20,7 +20,7 @@ from gateway.engines import Engines, EngineTrouble
 from gateway.operator.canary import CanaryFigures, CanaryWatch
 from gateway.operator.expiring import doors
 from gateway.operator.figures import SILENT_AFTER, Collector, Connect, DurableFigures, Figures
-from gateway.operator.lever_commands import pause, resume
+from gateway.operator.lever_commands import drain, pause, resume, undrain
 from gateway.operator.ops_page import as_json
 from gateway.operator.trace_command import trace
 from gateway.operator.verdict import WELL, Level, judge, level_of_age
@@ -35,6 +35,8 @@ bus = App(name="bus", help="How the streams, the services and the books stand.")
 bus.command(trace)
 bus.command(pause)
 bus.command(resume)
+bus.command(drain)
+bus.command(undrain)
 
 _COLOURS = {Level.WELL: "green", Level.LOOK: "yellow", Level.WRONG: "red"}
 
@@ -164,6 +166,10 @@ def _print(figures: Figures) -> None:
                     f"{place.place}: {place.trouble or looked}, {place.waiting} waiting",
                     markup=False,
                 )
+        for sign, silent in figures.bus.processes:
+            if silent < SILENT_AFTER:
+                state = sign.resting or "works"
+                out.print(f"{sign.process}: {', '.join(sign.services)}, {state}", markup=False)
     if figures.store is not None:
         store = figures.store
         out.print(f"today  {store.today}")

@@ -63,6 +63,8 @@ class DurableFigures:
     """Seconds since the oldest message that is not answered was stored; None when none waits."""
     silent: float
     """Seconds without a sign of life from any process that hears it."""
+    drained: bool = False
+    """Whether each process that hears it was told to take nothing new."""
 
     @property
     def service(self) -> str:
@@ -211,6 +213,10 @@ class Collector:
                 self.look_at_certificates(), name="certificates"
             )
 
+    def forget(self) -> None:
+        """Somebody changed something just now: whoever asks next sees it."""
+        self._looked_at = float("-inf")
+
     async def _look(self) -> Figures:
         began = time.monotonic()
         self._keep_certificates_known()
@@ -340,6 +346,7 @@ class Collector:
                     rate_out=_rate(before.answered.get(one.name), one.answered, seconds),
                     age=_age(one.oldest),
                     silent=self._silence(one.name),
+                    drained=self._drained(one.name),
                 )
                 for one in sorted(durables, key=lambda one: (one.stream, one.name))
             ),
@@ -366,6 +373,16 @@ class Collector:
         if self._signs is None:
             return 0.0
         return self._signs.silence(lambda sign: durable in sign.durables)
+
+    def _drained(self, durable: str) -> bool:
+        if self._signs is None:
+            return False
+        hear = [
+            sign
+            for sign, silent in self._signs.processes
+            if durable in sign.durables and silent < SILENT_AFTER
+        ]
+        return bool(hear) and all(sign.resting for sign in hear)
 
     def _ways_in(self) -> tuple[ChannelFigures, ...]:
         lost = 0.0

@@ -1,5 +1,6 @@
-"""`buckstop bus pause` and `resume`: the levers of the page, from a terminal."""
+"""`buckstop bus pause`, `resume`, `drain`, `undrain`: the page's levers, from a terminal."""
 
+import asyncio
 import getpass
 import re
 from collections.abc import Awaitable, Callable
@@ -11,6 +12,7 @@ from cyclopts import Parameter
 
 from bus.connect import Bus, open_bus
 from bus.errors import Refused, Unavailable
+from bus.signs import Sign
 from channels.registry import CHANNELS
 from gateway.command import HERE, Where, go, out, trouble
 from gateway.operator import levers
@@ -68,6 +70,62 @@ def resume(
         return f"{what} goes on"
 
     return go(_with(where.settings(), act))
+
+
+Process = Annotated[
+    str, Parameter(help="As `buckstop bus status` names it, or a service that it alone runs")
+]
+
+
+def drain(
+    process: Process,
+    /,
+    *,
+    why: Annotated[str, Parameter(help="Kept beside the act")],
+    wait: Annotated[float, Parameter(help="Seconds to wait until it has finished")] = 30.0,
+    by: By = "",
+    where: Where = HERE,
+) -> int:
+    """Have a process finish what is in hand and take nothing new. Exit 1 when it takes longer."""
+    done = True
+
+    async def act(conn: asyncpg.Connection, bus: Bus) -> str:
+        nonlocal done
+        one = await levers.drain(conn, bus, process, by=by or getpass.getuser(), why=why)
+        done = await _finished(bus, one, wait)
+        if done:
+            return f"{one.process} ({', '.join(one.services)}) is drained: end it when you like"
+        return f"{one.process} ({', '.join(one.services)}) finishes what it has in hand"
+
+    return go(_with(where.settings(), act)) or (0 if done else 1)
+
+
+def undrain(
+    process: Process,
+    /,
+    *,
+    why: Annotated[str, Parameter(help="Kept beside the act")] = "",
+    by: By = "",
+    where: Where = HERE,
+) -> int:
+    """Have a process that was drained work again."""
+
+    async def act(conn: asyncpg.Connection, bus: Bus) -> str:
+        one = await levers.undrain(conn, bus, process, by=by or getpass.getuser(), why=why)
+        return f"{one.process} ({', '.join(one.services)}) goes on"
+
+    return go(_with(where.settings(), act))
+
+
+async def _finished(bus: Bus, one: Sign, wait: float) -> bool:
+    until = asyncio.get_running_loop().time() + wait
+    while True:
+        now = [each for each in await levers.processes(bus) if each.process == one.process]
+        if not now or all(each.resting == "drained" for each in now):
+            return True
+        if asyncio.get_running_loop().time() > until:
+            return False
+        await asyncio.sleep(0.3)
 
 
 def _named(what: str) -> str:

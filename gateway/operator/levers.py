@@ -1,8 +1,9 @@
 """
-The operators' levers: pause a durable or a channel until a time, resume it, run the audit. The page
-and `buckstop bus` use the same; every act is written down first.
+The operators' levers: pause a durable or a channel until a time, resume it, drain a process, run
+the audit. The page and `buckstop bus` use the same; every act is written down first.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -11,8 +12,10 @@ import structlog
 from bus import levers as bus_levers
 from bus.connect import Bus
 from bus.errors import Refused, Unavailable
+from bus.signs import Sign, Signs
 from bus.topology import STREAMS
 from gateway.audit import audit
+from gateway.draining import PAGES
 from store import levers
 from store.levers import CHANNEL
 
@@ -20,6 +23,7 @@ log = structlog.stdlib.get_logger()
 
 LONGEST = timedelta(days=7)
 _AUDIT_WAITS = 15.0  # seconds until nothing is in flight
+_ANSWERS = 0.6  # seconds in which processes answer
 
 
 async def durables(bus: Bus) -> dict[str, str]:
@@ -76,6 +80,57 @@ async def _pull(
     await levers.end(conn, number, "done")
     await bus_levers.tell(bus.client)
     log.warning("lever pulled", act=act, what=what, by=by)
+
+
+class NotOne(Refused):
+    """No process is called so, or several are."""
+
+
+async def processes(bus: Bus) -> list[Sign]:
+    """The processes that answer now."""
+    async with Signs(bus.client) as signs:
+        await signs.ask(lambda answers: False, _ANSWERS)
+        return sorted((one for one, _ in signs.processes), key=lambda one: one.process)
+
+
+async def drain(conn: asyncpg.Connection, bus: Bus, named: str, *, by: str, why: str) -> Sign:
+    """
+    Have a process finish what is in hand and take nothing new. `named` as signs of life call it,
+    or by a service that nobody else runs. Raises `Refused`; returns before it has finished.
+    """
+    one = _one(await processes(bus), named)
+    if set(one.services) <= {PAGES}:
+        raise Refused(f"{one.process} only serves pages, and takes nothing from the bus")
+    await _have(conn, bus, "drain", one, by=by, why=why)
+    return one
+
+
+async def undrain(
+    conn: asyncpg.Connection, bus: Bus, named: str, *, by: str, why: str = ""
+) -> Sign:
+    """Have it work again. Raises `Refused`."""
+    one = _one(await processes(bus), named)
+    await _have(conn, bus, "undrain", one, by=by, why=why)
+    return one
+
+
+async def _have(
+    conn: asyncpg.Connection, bus: Bus, act: str, one: Sign, *, by: str, why: str
+) -> None:
+    what = levers.process_named(one.process, one.run)
+    await levers.note(conn, act, what=what, by=by, why=why, outcome="done")
+    await bus_levers.tell(bus.client)
+    log.warning("lever pulled", act=act, what=what, by=by)
+
+
+def _one(signs: Sequence[Sign], named: str) -> Sign:
+    found = [one for one in signs if one.process == named]
+    found = found or [one for one in signs if named in one.services]
+    if len(found) != 1:
+        known = ", ".join(f"{one.process} ({' '.join(one.services)})" for one in signs)
+        how = "several processes are" if found else "no process is"
+        raise NotOne(f"{how} called {named}; there are: {known or 'none'}")
+    return found[0]
 
 
 async def run_audit(

@@ -1,4 +1,4 @@
-"""`/ops/levers`: pause and resume durables and channels, run the audit; who did what, and why."""
+"""`/ops/levers`: pause, resume, drain, run the audit; who did what, and why."""
 
 import asyncio
 from collections.abc import Mapping
@@ -9,9 +9,12 @@ import structlog
 from aiohttp import web
 
 from bus.errors import Refused, Unavailable
+from bus.signs import Sign
 from channels.intake import clean_text
 from gateway.keys import BUS, CHANNELS, POOL
 from gateway.operator import levers
+from gateway.operator.figures import SILENT_AFTER
+from gateway.operator.ops_page import COLLECTOR
 from gateway.pages.i18n import gettext as _
 from gateway.staff.access import requires
 from gateway.staff.forms import WORDS, Problems
@@ -34,6 +37,8 @@ def routes() -> list[web.RouteDef]:
         web.post("/ops/levers/pause", pause),
         web.post("/ops/levers/resume", resume),
         web.post("/ops/levers/audit", run_audit),
+        web.post("/ops/levers/drain", drain),
+        web.post("/ops/levers/undrain", undrain),
         web.get("/ops/levers/{act}", back),
     ]
 
@@ -83,6 +88,7 @@ async def pause(request: web.Request) -> web.StreamResponse:
             errors["what"] = _("This could not be done: %(reason)s.") % {"reason": str(error)}
     if errors:
         return await _page(request, typed=typed, errors=errors, status=422)
+    request.config_dict[COLLECTOR].forget()
     raise web.HTTPSeeOther("/ops/levers?done=pause")
 
 
@@ -97,6 +103,7 @@ async def resume(request: web.Request) -> web.StreamResponse:
     except (Refused, Unavailable) as error:
         errors = {"resume": _("This could not be done: %(reason)s.") % {"reason": str(error)}}
         return await _page(request, errors=errors, status=422)
+    request.config_dict[COLLECTOR].forget()
     raise web.HTTPSeeOther("/ops/levers?done=resume")
 
 
@@ -116,6 +123,55 @@ async def run_audit(request: web.Request) -> web.StreamResponse:
         work.add_done_callback(request.config_dict[AUDITS].discard)
         log.warning("lever pulled", act="audit", by=request[ACCOUNT].login)
     raise web.HTTPSeeOther("/ops/levers?done=audit")
+
+
+@requires(Act.OPERATE)
+async def drain(request: web.Request) -> web.StreamResponse:
+    """Have one process finish and take nothing new."""
+    form = await request.post()
+    process = str(form.get("process", ""))
+    why = clean_text(str(form.get("drain-why", "")))
+    errors: Problems = {}
+    if not process:
+        errors["process"] = _("Choose a process.")
+    if not why or len(why) > WORDS:
+        errors["drain-why"] = _("Say in a few words why.")
+    if not errors:
+        try:
+            async with request.config_dict[POOL].acquire() as conn:
+                await levers.drain(
+                    conn, request.config_dict[BUS], process, by=request[ACCOUNT].login, why=why
+                )
+        except (Refused, Unavailable) as error:
+            errors["process"] = _("This could not be done: %(reason)s.") % {"reason": str(error)}
+    if errors:
+        typed = {"process": process, "drain-why": why}
+        return await _page(request, typed=typed, errors=errors, status=422)
+    request.config_dict[COLLECTOR].forget()
+    raise web.HTTPSeeOther("/ops/levers?done=drain")
+
+
+@requires(Act.OPERATE)
+async def undrain(request: web.Request) -> web.StreamResponse:
+    """Have it work again."""
+    form = await request.post()
+    process = str(form.get("process", ""))
+    try:
+        async with request.config_dict[POOL].acquire() as conn:
+            await levers.undrain(conn, request.config_dict[BUS], process, by=request[ACCOUNT].login)
+    except (Refused, Unavailable) as error:
+        errors = {"undrain": _("This could not be done: %(reason)s.") % {"reason": str(error)}}
+        return await _page(request, errors=errors, status=422)
+    request.config_dict[COLLECTOR].forget()
+    raise web.HTTPSeeOther("/ops/levers?done=undrain")
+
+
+async def _processes(request: web.Request) -> list[Sign]:
+    figures = await request.config_dict[COLLECTOR].latest()
+    if figures.bus is None:
+        return []
+    live = [one for one, silent in figures.bus.processes if silent < SILENT_AFTER]
+    return sorted(live, key=lambda one: one.process)
 
 
 async def _can_be_paused(request: web.Request) -> list[str]:
@@ -143,11 +199,13 @@ async def _page(
         acts = await books.acts(conn)
     context: dict[str, Any] = {
         "paused": paused,
+        "processes": await _processes(request),
         "acts": acts,
         "choices": await _can_be_paused(request),
         "spans": SPANS,
         "running": bool(request.config_dict[AUDITS]),
-        "typed": {"what": "", "minutes": "60", "why": ""} | dict(typed or {}),
+        "typed": {"what": "", "minutes": "60", "why": "", "process": "", "drain-why": ""}
+        | dict(typed or {}),
         "errors": errors or {},
         "done": request.query.get("done", ""),
         "nav": "ops",

@@ -12,10 +12,17 @@ from enum import IntEnum
 
 from gateway.operator.canary import CanaryFigures, State, Stop
 from gateway.operator.expiring import Ending
-from gateway.operator.figures import BusFigures, ChannelFigures, Disk, DurableFigures, Figures
+from gateway.operator.figures import (
+    SILENT_AFTER,
+    BusFigures,
+    ChannelFigures,
+    Disk,
+    DurableFigures,
+    Figures,
+)
 from gateway.pages.i18n import noted as N_
 from store.figures import StoreFigures
-from store.levers import CHANNEL, OperatorAct
+from store.levers import CHANNEL, OperatorAct, process_named
 
 
 class Level(IntEnum):
@@ -85,6 +92,7 @@ def judge(figures: Figures) -> Verdict:
         found += _disk(figures.disk)
     if figures.bus is not None:
         found += _bus(figures.bus, _pauses(figures.store))
+        found += _drained(figures.bus, figures.store)
     if figures.store is not None:
         found += _store(figures.store, figures.at)
     if figures.bus is not None:
@@ -185,7 +193,7 @@ def _bus(bus: BusFigures, pauses: Mapping[str, OperatorAct]) -> Iterator[Finding
             },
         )
     for durable in bus.durables:
-        if durable.unheard:
+        if durable.unheard or durable.drained:
             continue
         if durable.look.paused:
             yield Finding(
@@ -235,6 +243,47 @@ def _bus(bus: BusFigures, pauses: Mapping[str, OperatorAct]) -> Iterator[Finding
                     "raise its limit in bus/topology.py if the city has grown."
                 ),
                 {"stream": look.name, "percent": round(100 * share)},
+            )
+
+
+def _drained(bus: BusFigures, store: StoreFigures | None) -> Iterator[Finding]:
+    by = {one.what: one.by for one in store.drains} if store else {}
+    for sign, silent in bus.processes:
+        if not sign.resting or silent >= SILENT_AFTER:
+            continue
+        alone = [one for one in bus.durables if one.drained and one.look.name in sign.durables]
+        values: dict[str, str | int] = {
+            "process": sign.process,
+            "services": ", ".join(sign.services),
+            "by": by.get(process_named(sign.process, sign.run), "?"),
+            "waiting": sum(one.look.waiting + one.look.in_hand for one in alone),
+        }
+        if alone:
+            yield Finding(
+                Level.LOOK,
+                "process_drained",
+                N_(
+                    "%(process)s (%(services)s) was drained by %(by)s, and nobody else does its "
+                    "work. Messages that wait: %(waiting)d."
+                ),
+                N_(
+                    "Nothing is lost. Start another process with these services, or let it go on: "
+                    "`buckstop bus undrain %(process)s`."
+                ),
+                values,
+                link="/ops/levers",
+            )
+        else:
+            yield Finding(
+                Level.LOOK,
+                "process_drained",
+                N_("%(process)s (%(services)s) was drained by %(by)s and takes nothing new."),
+                N_(
+                    "Others do its work. End it once it has finished, or let it go on: "
+                    "`buckstop bus undrain %(process)s`."
+                ),
+                values,
+                link="/ops/levers",
             )
 
 
