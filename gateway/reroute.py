@@ -6,13 +6,14 @@ what would move is found with their own functions.
 """
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
-from bus.contracts import CaseAmended
+from bus.contracts import CaseAmended, ComplaintRouted
 from router.service import Router, as_told
 from store import desks, past
 from store.filing import may_place
@@ -56,31 +57,25 @@ async def plan(conn: asyncpg.Connection, router: Router, since: datetime, now: d
     """
     moves: list[Move] = []
     stay = by_hand = 0
-    standings: dict[str, desks.Standing] = {}
-    loads: dict[str, int] = {}
+    seats = Seats()
     async for batch in past.cases_since(conn, since, only_open=True):
         open_to_rules = [case for case in batch if not case.by_hand and case.routed_at is not None]
         by_hand += sum(case.by_hand for case in batch)
         asked = [past.asking(case, router.city.version, now) for case in open_to_rules]
         told = await asyncio.to_thread(router.route, [as_told(one) for one in asked], at=now)
-        people = {one for routed in told for team in routed.teams for one in team.people}
-        fresh = await desks.standings(conn, people - standings.keys(), now)
-        standings |= fresh
-        loads |= {login: standing.open_cases for login, standing in fresh.items()}
+        await seats.meet(conn, told, now)
         for case, question, answer in zip(open_to_rules, asked, told, strict=True):
-            routed = answer.model_copy(update={"amended": True, "rules_changed": True})
-            if not may_place(_row(case), routed):
+            routed = as_answered(answer)
+            if not may_be_placed(case, routed):
                 stay += 1
                 continue
-            person = desks.choose(routed, standings, loads, held=case.assignee).person
-            login = person.id if person else None
-            if (routed.department, login) == (case.department, case.assignee):
+            person = seats.choose(case, routed)
+            if (routed.department, person.login if person else None) == (
+                case.department,
+                case.assignee,
+            ):
                 stay += 1
                 continue
-            if login is not None and login != case.assignee:
-                loads[login] = loads.get(login, 0) + 1
-            if case.assignee in loads:
-                loads[case.assignee] -= 1
             moves.append(
                 Move(
                     case_id=case.id,
@@ -95,6 +90,53 @@ async def plan(conn: asyncpg.Connection, router: Router, since: datetime, now: d
                 )
             )
     return Plan(since, router.city.version, tuple(moves), stay, by_hand)
+
+
+class Seats:
+    """Who would get a case, as the store would choose; each choice counts for the next."""
+
+    def __init__(self) -> None:
+        self._standings: dict[str, desks.Standing] = {}
+        self._loads: dict[str, int] = {}
+
+    async def meet(
+        self, conn: asyncpg.Connection, told: Iterable[ComplaintRouted], now: datetime
+    ) -> None:
+        """Look up the people who are named for the first time."""
+        people = {one for routed in told for team in routed.teams for one in team.people}
+        fresh = await desks.standings(conn, people - self._standings.keys(), now)
+        self._standings |= fresh
+        self._loads |= {login: standing.open_cases for login, standing in fresh.items()}
+
+    def choose(self, case: PastCase, routed: ComplaintRouted) -> "Seat | None":
+        """The person who gets the case that the router answered so."""
+        found = desks.choose(routed, self._standings, self._loads, held=case.assignee).person
+        login = found.id if found else None
+        if login != case.assignee:
+            if login is not None:
+                self._loads[login] = self._loads.get(login, 0) + 1
+            if case.assignee in self._loads:
+                self._loads[case.assignee] -= 1
+        return Seat(found.id, found.name) if found else None
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A person who gets a case."""
+
+    login: str
+    name: str
+
+
+def as_answered(answer: ComplaintRouted) -> ComplaintRouted:
+    """The router's answer, as it comes to the store when a case is looked at again."""
+    return answer.model_copy(update={"amended": True, "rules_changed": True})
+
+
+def may_be_placed(case: PastCase, routed: ComplaintRouted) -> bool:
+    """Whether the router's word decides where it lies: what staff have decided stands."""
+    row = {"status": case.status, "placed_by": case.placed_by, "typed_by": case.typed_by}
+    return may_place(row, routed)
 
 
 async def apply(conn: asyncpg.Connection, wanted: Plan) -> None:
@@ -135,7 +177,3 @@ async def await_outcome(
         waiting=len(ids) - len(answers),
         other_rules=len(answers) - len(ours),
     )
-
-
-def _row(case: PastCase) -> dict[str, object]:
-    return {"status": case.status, "placed_by": case.placed_by, "typed_by": case.typed_by}

@@ -22,6 +22,7 @@ from gateway.operator.expiring import doors
 from gateway.operator.figures import SILENT_AFTER, Collector, Connect, DurableFigures, Figures
 from gateway.operator.lever_commands import drain, pause, resume, undrain
 from gateway.operator.ops_page import as_json
+from gateway.operator.reread_command import reread
 from gateway.operator.trace_command import trace
 from gateway.operator.verdict import WELL, Level, judge, level_of_age
 from gateway.operator.words import finding_todo, finding_words, rate, seconds, size, span, whole
@@ -37,6 +38,7 @@ bus.command(pause)
 bus.command(resume)
 bus.command(drain)
 bus.command(undrain)
+bus.command(reread)
 
 _COLOURS = {Level.WELL: "green", Level.LOOK: "yellow", Level.WRONG: "red"}
 

@@ -8,7 +8,14 @@ import aiohttp_jinja2
 from aiohttp import web
 
 from gateway.keys import BUS, CHANNELS, CITY, POOL, SETTINGS
-from gateway.operator import dead_page, follow_page, levers_page, metrics, ops_page
+from gateway.operator import (
+    dead_page,
+    follow_page,
+    levers_page,
+    metrics,
+    ops_page,
+    reread_page,
+)
 from gateway.operator.canary import CanaryWatch
 from gateway.operator.expiring import doors
 from gateway.operator.figures import Collector, of_pool
@@ -39,10 +46,12 @@ def prepare(app: web.Application) -> None:
     app[ops_page.COLLECTOR] = collector
     app[ops_page.LIVE] = ops_page.Live()
     app[levers_page.AUDITS] = set()
+    app[reread_page.READINGS] = reread_page.Readings()
     app[metrics.REQUESTS] = metrics.Requests()
     app.cleanup_ctx.append(look)
     app.on_shutdown.append(ops_page.end_streams)
     app.on_shutdown.append(levers_page.end_audits)
+    app.on_shutdown.append(reread_page.end_readings)
     app.middlewares.insert(0, metrics.count_requests)
     aiohttp_jinja2.get_env(app).filters.update(filters(zone))
     app.add_routes(
@@ -55,5 +64,6 @@ def prepare(app: web.Application) -> None:
             *dead_page.routes(),
             *follow_page.routes(),
             *levers_page.routes(),
+            *reread_page.routes(),
         ]
     )

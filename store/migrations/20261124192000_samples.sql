@@ -1,4 +1,4 @@
--- How streams and durables stood, minute by minute; and the ledger can say when messages came.
+-- How streams and durables stood, minute by minute.
 
 -- migrate:up
 
@@ -12,10 +12,6 @@ CREATE TABLE bus_samples (
     durables jsonb NOT NULL CHECK (jsonb_typeof(durables) = 'object')
 );
 
--- Messages are written about as they come: a small index is enough to find those of the last day.
-CREATE INDEX complaints_by_time ON complaints USING brin (received_at) WITH (autosummarize = on);
-
 -- migrate:down
 
-DROP INDEX complaints_by_time;
 DROP TABLE bus_samples;
