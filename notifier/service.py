@@ -50,6 +50,7 @@ from notifier import canary
 from notifier.city_words import CityWords
 from notifier.console import MailboxSender
 from notifier.email_smtp import Envelope, open_smtp
+from notifier.expected import withheld_id
 from notifier.policy import Withheld, decide
 from notifier.render import Links, Renderer
 from notifier.reports import ReportMails
@@ -255,9 +256,7 @@ class Writer:
                 who = decision.follower
                 told.append(
                     NoticeWithheld(
-                        message_id=fact_id(
-                            fact.message_id, decision.notice, "withheld", *([who.id] if who else [])
-                        ),
+                        message_id=withheld_id(fact, decision),
                         occurred_at=now,
                         case_id=who.case_id if who else case_id,
                         notice=decision.notice,

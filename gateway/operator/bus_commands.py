@@ -20,7 +20,7 @@ from gateway.engines import Engines, EngineTrouble
 from gateway.operator.canary import CanaryFigures, CanaryWatch
 from gateway.operator.expiring import doors
 from gateway.operator.figures import SILENT_AFTER, Collector, Connect, DurableFigures, Figures
-from gateway.operator.lever_commands import drain, pause, resume, undrain
+from gateway.operator.lever_commands import drain, pause, resume, retell, undrain
 from gateway.operator.ops_page import as_json
 from gateway.operator.reread_command import reread
 from gateway.operator.trace_command import trace
@@ -39,6 +39,7 @@ bus.command(resume)
 bus.command(drain)
 bus.command(undrain)
 bus.command(reread)
+bus.command(retell)
 
 _COLOURS = {Level.WELL: "green", Level.LOOK: "yellow", Level.WRONG: "red"}
 

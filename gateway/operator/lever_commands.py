@@ -1,4 +1,4 @@
-"""`buckstop bus pause`, `resume`, `drain`, `undrain`: the page's levers, from a terminal."""
+"""The page's levers from a terminal: `buckstop bus pause`, `resume`, `drain`, `retell`."""
 
 import asyncio
 import getpass
@@ -14,12 +14,14 @@ from bus.connect import Bus, open_bus
 from bus.errors import Refused, Unavailable
 from bus.signs import Sign
 from channels.registry import CHANNELS
+from gateway import retell as retell_
 from gateway.command import HERE, Where, go, out, trouble
 from gateway.operator import levers
 from gateway.run import reach
 from gateway.settings import Settings
+from store import levers as books
 from store.levers import CHANNEL
-from store.pool import prepare
+from store.pool import open_pool, prepare
 
 _SPAN = re.compile(r"(\d{1,4})\s*([mhd])", re.IGNORECASE)
 _UNITS = {"m": "minutes", "h": "hours", "d": "days"}
@@ -115,6 +117,44 @@ def undrain(
         return f"{one.process} ({', '.join(one.services)}) goes on"
 
     return go(_with(where.settings(), act))
+
+
+def retell(
+    *,
+    dry_run: Annotated[
+        bool, Parameter(help="Tell nothing; say what is lacking", negative=())
+    ] = False,
+    why: Annotated[str, Parameter(help="Kept beside the act")] = "",
+    by: By = "",
+    where: Where = HERE,
+) -> int:
+    """
+    Tell again from the database what lost streams had: cases to route, facts, notices to send.
+
+    What a stream still holds, or the books show as done, is not told again: without a loss it
+    finds nothing.
+    """
+    settings = where.settings()
+
+    async def work() -> int:
+        async with reach(settings) as engines:
+            at = settings.bus.model_copy(update={"url": engines.nats_url})
+            stored = settings.store.model_copy(update={"dsn": engines.dsn})
+            async with open_bus(at, name="buckstop retell") as bus, open_pool(stored) as pool:
+                lack = await retell_.find(pool, bus)
+                if not dry_run:
+                    async with pool.acquire() as conn:
+                        who = by or getpass.getuser()
+                        act = await books.note(conn, "retell", by=who, why=why)
+                    await retell_.tell(pool, lack)
+                    async with pool.acquire() as conn:
+                        await books.end(conn, act, str(lack))
+        out.print(str(lack), markup=False)
+        if lack.any:
+            out.print("Nothing was told." if dry_run else "The service store tells it now.")
+        return 0
+
+    return go(work())
 
 
 async def _finished(bus: Bus, one: Sign, wait: float) -> bool:

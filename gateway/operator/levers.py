@@ -1,9 +1,10 @@
 """
 The operators' levers: pause a durable or a channel until a time, resume it, drain a process, run
-the audit. The page and `buckstop bus` use the same; every act is written down first.
+the audit, make again what was lost. The page and `buckstop bus` use the same; every act is written
+down first.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
 
 import asyncpg
@@ -14,9 +15,10 @@ from bus.connect import Bus
 from bus.errors import Refused, Unavailable
 from bus.signs import Sign, Signs
 from bus.topology import STREAMS
+from gateway import retell
 from gateway.audit import audit
 from gateway.draining import PAGES
-from store import levers
+from store import counting, levers
 from store.levers import CHANNEL
 
 log = structlog.stdlib.get_logger()
@@ -137,13 +139,42 @@ async def run_audit(
     pool: asyncpg.Pool, bus: Bus, *, act: int, patience: float = _AUDIT_WAITS
 ) -> None:
     """Run the audit that was noted as `act`, and write down what it found."""
-    try:
+
+    async def work() -> str:
         found = await audit(pool, bus, patience=patience)
-        outcome = str(found.equation)
-        if found.brought_in:
-            outcome += f"; brought in {found.brought_in}"
-    except Exception as error:
+        brought = f"; brought in {found.brought_in}" if found.brought_in else ""
+        return f"{found.equation}{brought}"
+
+    await _run(pool, act, work)
+
+
+async def run_recount(pool: asyncpg.Pool, *, act: int) -> None:
+    """Count every case anew, from which reports and dashboards read."""
+
+    async def work() -> str:
+        async with pool.acquire() as conn:
+            found = await counting.recount(conn)
+        return f"counted otherwise before {found.changed}"
+
+    await _run(pool, act, work)
+
+
+async def run_retell(pool: asyncpg.Pool, bus: Bus, *, act: int) -> None:
+    """Tell again from the books what no stream holds any more and nobody has done."""
+
+    async def work() -> str:
+        lack = await retell.find(pool, bus)
+        await retell.tell(pool, lack)
+        return str(lack)
+
+    await _run(pool, act, work)
+
+
+async def _run(pool: asyncpg.Pool, act: int, work: Callable[[], Awaitable[str]]) -> None:
+    try:
+        outcome = await work()
+    except Exception as error:  # it stands in the list; the log has all of it
         outcome = f"failed: {type(error).__name__}"
-        log.warning("audit failed", error=type(error).__name__)
+        log.warning("lever failed", number=act, error=type(error).__name__)
     async with pool.acquire() as conn:
         await levers.end(conn, act, outcome)

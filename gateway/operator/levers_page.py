@@ -1,7 +1,7 @@
 """`/ops/levers`: pause, resume, drain, run the audit; who did what, and why."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -37,6 +37,8 @@ def routes() -> list[web.RouteDef]:
         web.post("/ops/levers/pause", pause),
         web.post("/ops/levers/resume", resume),
         web.post("/ops/levers/audit", run_audit),
+        web.post("/ops/levers/recount", recount),
+        web.post("/ops/levers/retell", retell),
         web.post("/ops/levers/drain", drain),
         web.post("/ops/levers/undrain", undrain),
         web.get("/ops/levers/{act}", back),
@@ -44,7 +46,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def end_audits(app: web.Application) -> None:
-    """The house closes: an audit that runs is broken off, it changes nothing by halves."""
+    """The house closes: what runs is broken off, it changes nothing by halves."""
     for one in app[AUDITS]:
         one.cancel()
     await asyncio.gather(*app[AUDITS], return_exceptions=True)
@@ -110,19 +112,39 @@ async def resume(request: web.Request) -> web.StreamResponse:
 @requires(Act.OPERATE)
 async def run_audit(request: web.Request) -> web.StreamResponse:
     """Begin an audit; what it finds stands in the list once it is done."""
-    form = await request.post()
-    why = clean_text(str(form.get("audit-why", "")))[:WORDS]
+    pool, bus = request.config_dict[POOL], request.config_dict[BUS]
+    return await _begin(request, "audit", lambda act: levers.run_audit(pool, bus, act=act))
+
+
+@requires(Act.OPERATE)
+async def recount(request: web.Request) -> web.StreamResponse:
+    """Begin to count every case anew."""
     pool = request.config_dict[POOL]
-    if not request.config_dict[AUDITS]:  # one at a time reads the whole stream
-        async with pool.acquire() as conn:
-            number = await books.note(conn, "audit", by=request[ACCOUNT].login, why=why)
-        work = asyncio.create_task(
-            levers.run_audit(pool, request.config_dict[BUS], act=number), name="audit"
-        )
-        request.config_dict[AUDITS].add(work)
-        work.add_done_callback(request.config_dict[AUDITS].discard)
-        log.warning("lever pulled", act="audit", by=request[ACCOUNT].login)
-    raise web.HTTPSeeOther("/ops/levers?done=audit")
+    return await _begin(request, "recount", lambda act: levers.run_recount(pool, act=act))
+
+
+@requires(Act.OPERATE)
+async def retell(request: web.Request) -> web.StreamResponse:
+    """Begin to tell again from the books what the streams have lost."""
+    pool, bus = request.config_dict[POOL], request.config_dict[BUS]
+    return await _begin(request, "retell", lambda act: levers.run_retell(pool, bus, act=act))
+
+
+async def _begin(
+    request: web.Request, act: str, work: Callable[[int], Coroutine[Any, Any, None]]
+) -> web.StreamResponse:
+    form = await request.post()
+    why = clean_text(str(form.get(f"{act}-why", "")))[:WORDS]
+    running = request.config_dict[AUDITS]
+    if running:  # one at a time: each reads whole streams or tables
+        raise web.HTTPSeeOther("/ops/levers?done=busy")
+    async with request.config_dict[POOL].acquire() as conn:
+        number = await books.note(conn, act, by=request[ACCOUNT].login, why=why)
+    task = asyncio.create_task(work(number), name=act)
+    running.add(task)
+    task.add_done_callback(running.discard)
+    log.warning("lever pulled", act=act, by=request[ACCOUNT].login)
+    raise web.HTTPSeeOther(f"/ops/levers?done={act}")
 
 
 @requires(Act.OPERATE)
