@@ -203,6 +203,8 @@ def _cells(durable: DurableFigures) -> list[str]:
     look = durable.look
     level = Level.WRONG if durable.unheard else level_of_age(durable.age)
     state = "nobody hears it" if durable.unheard else "behind" if level else "well"
+    if not durable.unheard and (durable.drained or look.paused):
+        level, state = Level.LOOK, "drained" if durable.drained else "paused"
     return [
         f"  {look.name}",
         whole(look.waiting),
