@@ -92,11 +92,12 @@ async def listen(client: Client, tell: Tell, listener: Listener, stop: asyncio.E
             in_hand[:] = await pull.batch(wait=_LOOK_UP, linger=listener.linger)
             if in_hand:
                 await _answer(tell, listener, in_hand, stop)
-        # What was fetched and not begun goes to whoever else hears it, now and not after the wait.
-        for message in pull.arrived:
-            await _again(message, 0.0)
         pulse.cancel()
         waker.cancel()
+    # What was fetched and not begun goes to whoever else hears it, now and not after the wait; we
+    # have stopped listening, or it would come back to us.
+    for message in pull.arrived:
+        await _again(message, 0.0)
 
 
 async def _wake(pull: Pull, stop: asyncio.Event) -> None:

@@ -144,6 +144,48 @@ async def test_what_is_in_hand_is_finished_first(bus: Bus, pool: asyncpg.Pool) -
         assert done == [1]
 
 
+async def test_what_was_fetched_and_not_begun_is_given_back_at_once(
+    bus: Bus, pool: asyncpg.Pool
+) -> None:
+    begun, go_on, done = asyncio.Event(), asyncio.Event(), list[str]()
+
+    def service(who: str) -> Service:
+        async def handle(facts: Sequence[Fact]) -> None:
+            if who == "first":
+                begun.set()
+                await go_on.wait()
+            done.append(who)
+
+        listener = Listener(
+            "store_complaint", "COMPLAINTS", (ComplaintReceived,), handle, batch=2, ack_wait=60
+        )
+
+        async def run(stop: asyncio.Event) -> None:
+            await listen(bus.client, bus.tell, listener, stop)
+
+        return Service("store", run, (listener.durable,))
+
+    async with Process(bus, pool, "a:1", service("first")).living() as first:
+        await bus.tell([complaint(number) for number in range(1, 5)])
+        await begun.wait()
+        await asyncio.sleep(0.2)  # the rest lies there by now
+        async with (
+            Process(bus, pool, "b:1", service("second")).living(),
+            pool.acquire() as conn,
+        ):
+            await levers.drain(conn, bus, "a:1", by="olga", why="x")
+            await asyncio.sleep(0.2)
+            go_on.set()
+            await until(lambda: _rests(first))
+
+            async def all_done() -> bool:
+                info = await bus.js.consumer_info("COMPLAINTS", "store_complaint")
+                return not (info.num_pending or info.num_ack_pending)
+
+            await until(all_done, within=10)  # and not after the 60 seconds of a dead one
+            assert "second" in done
+
+
 async def test_its_next_life_is_not_drained(bus: Bus, pool: asyncpg.Pool) -> None:
     async with a_store(bus, pool, "a:1").living() as process, pool.acquire() as conn:
         await asyncio.sleep(0.2)
