@@ -12,6 +12,7 @@ from playwright.async_api import Page, expect
 
 from bus.codec import CONTRACT_HEADER, encode
 from tests.browser.people import DESK, PHONE, Visitors, placed, sign_in, too_wide
+from tests.browser.test_accessibility import Judge
 from tests.support.facts import complaint
 from tests.support.product import Product
 
@@ -127,6 +128,24 @@ async def test_a_durable_is_paused_and_resumed_from_the_page(
     await operator.get_by_role("button", name="Let it go on").click()
     await operator.goto("/ops")
     await expect(operator.locator("#op-sentence")).to_have_text(WELL, timeout=WITHIN)
+
+
+async def test_the_pages_can_be_used_by_everybody_and_a_span_is_read_again(
+    visitors: Visitors,
+) -> None:
+    page = await visitors.visitor({}, "en", bypass_csp=True)
+    await sign_in(page, "amy.lindqvist")
+    judge = Judge(page, ((390, 844), (1280, 900)))
+    await page.goto("/ops")
+    await expect(page.locator("#lately svg").first).to_be_visible(timeout=WITHIN)
+    for path in ("/ops", "/ops/levers", "/ops/reread"):
+        await page.goto(path)
+        await judge.look(path)
+    await page.get_by_role("button", name="Read again and compare").click()
+    await expect(page.get_by_role("button", name="Read another span")).to_be_visible(timeout=WITHIN)
+    await expect(page.get_by_role("status").first).to_contain_text("would be otherwise")
+    await judge.look("read again")
+    assert not judge.faults, "\n".join(judge.faults)
 
 
 async def test_the_page_works_on_a_phone_and_without_script(visitors: Visitors) -> None:
