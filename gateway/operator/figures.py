@@ -252,7 +252,8 @@ class Collector:
             if bus
             else []
         )
-        paused = {one.look.name for one in bus.durables if one.look.paused} if bus else None
+        waits = [one for one in bus.durables if one.look.paused or one.drained] if bus else []
+        paused = {one.look.name for one in waits} if bus else None
         return await self._canary.look(
             store.canary, since=min(heard, default=None), paused=paused, now=datetime.now(UTC)
         )
