@@ -10,7 +10,16 @@ import pytest
 
 from bus.codec import decode
 from bus.connect import Bus
-from bus.contracts import CaseAmended, CaseOpened, Fact, NoticeQueued, NoticeSent
+from bus.contracts import (
+    CaseAmended,
+    CaseFact,
+    CaseOpened,
+    ChoiceAsked,
+    Fact,
+    IncidentFact,
+    NoticeQueued,
+    NoticeSent,
+)
 from bus.files import Files
 from bus.identity import fact_id
 from bus.topology import ensure_streams
@@ -161,8 +170,9 @@ async def test_what_is_expected_of_a_fact_is_what_the_notifier_tells() -> None:
     wrote = 0
     for fact in one_of_each():
         ids = expected(fact)
-        if not fact.tag.startswith(("case.", "incident.", "choice.")) or isinstance(
-            fact, CaseAmended
+        # The router hears the one, and a canary that is lost is not sent again.
+        if isinstance(fact, CaseAmended) or not isinstance(
+            fact, CaseFact | IncidentFact | ChoiceAsked
         ):
             continue
         told.clear()
