@@ -193,7 +193,9 @@ def _run(
 
 @app.command
 def submit(
-    file: Annotated[Path, Parameter(help="JSON lines; - is standard input")],
+    file: Annotated[
+        Path, Parameter(help="JSON lines; - is standard input", allow_leading_hyphen=True)
+    ],
     *,
     where: Where = HERE,
     patience: Annotated[float, Parameter(help="Seconds to wait for a bus that is away")] = 120.0,
@@ -309,7 +311,9 @@ def _tell_mails(taken: TakenMails, format: Format) -> None:
 
 @app.command
 def route(
-    file: Annotated[Path, Parameter(help="JSON lines; - is standard input")] = Path("-"),
+    file: Annotated[
+        Path, Parameter(help="JSON lines; - is standard input", allow_leading_hyphen=True)
+    ] = Path("-"),
     *,
     where: Where = HERE,
     explain: Annotated[

@@ -96,7 +96,8 @@ def places_of(
     file: Annotated[
         Path,
         Parameter(
-            help="A text a line; or .csv, .jsonl with text and/or address; - is standard input"
+            help="A text a line; or .csv, .jsonl with text and/or address; - is standard input",
+            allow_leading_hyphen=True,
         ),
     ],
     *,

@@ -30,7 +30,8 @@ def trace(
         str,
         Parameter(
             help="A reference, phone number, address, Message-ID, MessageSid or id. Without it, or "
-            "as -, it is read from standard input, so that no number stays in a shell's memory"
+            "as -, it is read from standard input, so that no number stays in a shell's memory",
+            allow_leading_hyphen=True,
         ),
     ] = "-",
     /,
