@@ -100,14 +100,29 @@ COUNT = """
             problem_type = EXCLUDED.problem_type, district = EXCLUDED.district,
             outcome = EXCLUDED.outcome, assignee = EXCLUDED.assignee, place = EXCLUDED.place
         WHERE (counted_cases.*) IS DISTINCT FROM (EXCLUDED.*)
-        RETURNING case_id
+        RETURNING channel, department, problem_type, district, assignee
+    ), named AS (
+        {name}
     )
     SELECT count(*) FROM counted
 """
+# By these numbers what reads very many cases tells their names apart (store/counted.py).
+NAME = """
+    INSERT INTO counted_names (mark, name)
+    SELECT DISTINCT hashtextextended(n.name, 0), n.name
+    FROM {of} c
+    CROSS JOIN LATERAL (
+        VALUES (c.channel), (c.department), (c.problem_type), (c.district), (c.assignee)
+    ) AS n (name)
+    WHERE n.name IS NOT NULL
+    ON CONFLICT DO NOTHING
+"""
+NAME_ALL = NAME.format(of="counted_cases")
 COUNT_CHANGED = COUNT.format(
-    which="SELECT DISTINCT case_id AS id FROM events WHERE tx >= $1::text::xid8"
+    which="SELECT DISTINCT case_id AS id FROM events WHERE tx >= $1::text::xid8",
+    name=NAME.format(of="counted"),
 )
-COUNT_ALL = COUNT.format(which="SELECT id FROM cases")
+COUNT_ALL = COUNT.format(which="SELECT id FROM cases", name=NAME.format(of="counted"))
 
 MOVE_ON = "UPDATE counting SET horizon = $1::text::xid8, counted_at = $2"
 
@@ -157,6 +172,7 @@ async def _count(conn: asyncpg.Connection, *, patience: float, anew: bool) -> Co
         row = await conn.fetchrow(HORIZON)
         if anew or row["restored"]:
             changed = await conn.fetchval(COUNT_ALL, timeout=_LONG)
+            await conn.execute(NAME_ALL, timeout=_LONG)
         else:
             changed = await conn.fetchval(COUNT_CHANGED, row["horizon"], timeout=_LONG)
         if changed >= _MANY:

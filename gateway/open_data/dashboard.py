@@ -27,6 +27,7 @@ from gateway.reports.shown import LOCALES, name_words, number_words
 from gateway.reports.spans import Span, month_before, month_of
 from router.rules import City
 from store import performance
+from store.counted import Cases, read
 from store.performance import ELSEWHERE, NOTHING_TOOK, WHOLE, Group, OpenedCount, OpenNow, Took
 from store.pool import AWAY
 
@@ -152,21 +153,27 @@ class Dashboard:
         """The figures of this moment, asked anew."""
         now = now or datetime.now(UTC)
         today = now.astimezone(self._city.zone).date()
+        spans = month_of(today), month_before(today)
+        cases = await read(self._pool, [one.moments(self._city.zone) for one in spans])
+        return await asyncio.to_thread(self._count, cases, spans, now)
+
+    def _count(self, cases: Cases, spans: tuple[Span, Span], now: datetime) -> Figures:
         fold = fold_of(self._city)
-        async with self._pool.acquire(timeout=5.0) as conn:
 
-            async def month(span: Span) -> Month:
-                moments = span.moments(self._city.zone)
-                opened = await performance.opened(conn, *moments, fold, _BY)
-                closing = await performance.closing(conn, *moments, fold, _BY)
-                return Month(span, _counts(opened), closing)
-
-            return Figures(
-                await month(month_of(today)),
-                await month(month_before(today)),
-                _counts(await performance.open_now(conn, now, fold, _BY)),
-                now,
+        def month(span: Span) -> Month:
+            moments = span.moments(self._city.zone)
+            return Month(
+                span,
+                _counts(performance.opened(cases, *moments, fold, _BY)),
+                performance.closing(cases, *moments, fold, _BY),
             )
+
+        return Figures(
+            month(spans[0]),
+            month(spans[1]),
+            _counts(performance.open_now(cases, now, fold, _BY)),
+            now,
+        )
 
 
 def rows_of(figures: Figures, by: str, name_of: Callable[[str | None], str]) -> list[Row]:

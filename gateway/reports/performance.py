@@ -7,10 +7,9 @@ said of how long it took where fewer than five were timed.
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Any, TypeVar
 
 import asyncpg
 
@@ -25,6 +24,7 @@ from gateway.reports.names import (
 from gateway.reports.spans import Span
 from router.rules import City
 from store import counting, performance
+from store.counted import read
 from store.performance import (
     ELSEWHERE,
     NOTHING_TOOK,
@@ -43,14 +43,12 @@ FEW = 5
 """Nothing is said of how long fewer than so many cases took, nor of a place with fewer."""
 _PLACES = 10
 _BLOCKS = 1_500
-_AT_ONCE = 3  # connections; the others of the pool are for whoever does something else meanwhile
 
 NO_TYPE = "No Problem Type"
 NOBODY = "Nobody"
 
 _NOTHING_OPENED = OpenedCount(0, 0, 0, 0, 0, 0, 0)
 _NOTHING_OPEN = OpenNow(0, 0, 0, 0, 0, 0, 0, 0)
-R = TypeVar("R")
 
 
 @dataclass(frozen=True)
@@ -108,63 +106,47 @@ async def make_performance(
         counted = await counting.catch_up(conn)
     fold = fold_of(city)
     now = counted.at or datetime.now(UTC)
-    begin, end = span.moments(city.zone)
     before, year_before = span.before(), span.year_before()
+    begin, end = span.moments(city.zone)
     by = (*performance.BY, "assignee") if with_people else performance.BY
-    free = asyncio.Semaphore(_AT_ONCE)
+    places: list[Place] = []
 
-    def ask(
-        work: Callable[[asyncpg.Connection], Coroutine[Any, Any, R]],
-    ) -> Coroutine[Any, Any, R]:
-        async def asked() -> R:
-            async with free, pool.acquire() as conn:
-                return await work(conn)
+    async def ask_places(conn: asyncpg.Connection) -> None:
+        places.extend(await performance.repeat_places(conn, begin, end, least=FEW, limit=_PLACES))
 
-        return asked()
+    spans = [one.moments(city.zone) for one in (span, before, year_before)]
+    cases = await read(pool, spans, ask_places)
 
-    async with asyncio.TaskGroup() as tasks:
-        closing = tasks.create_task(
-            ask(lambda conn: performance.closing(conn, begin, end, fold, by))
+    def count() -> Performance:
+        told = _Read(
+            performance.opened(cases, begin, end, fold, by),
+            performance.first_actions(cases, begin, end, fold, by),
+            performance.closing(cases, begin, end, fold, by),
+            performance.open_now(cases, now, fold, by),
         )
-        first = tasks.create_task(
-            ask(lambda conn: performance.first_actions(conn, begin, end, fold, by))
+        return Performance(
+            span=span,
+            whole=told.line(WHOLE, ""),
+            before=(before, performance.totals(cases, *spans[1], fold)),
+            year_before=(year_before, performance.totals(cases, *spans[2], fold)),
+            by={
+                "problem_type": told.most_first("problem_type", NO_TYPE),
+                "department": told.listed("department", NO_DEPARTMENT, in_order),
+                "district": told.listed("district", NO_DISTRICT, districts_in_order),
+                "channel": told.most_first("channel", ""),
+            },
+            people=tuple(told.lines("assignee", NOBODY).values()) if with_people else None,
+            places=tuple(places),
+            blocks=tuple(performance.blocks(cases, begin, end, least=FEW, limit=_BLOCKS)),
+            counted_at=now,
+            complete=counted.complete,
         )
-        opened = tasks.create_task(ask(lambda conn: performance.opened(conn, begin, end, fold, by)))
-        open_now = tasks.create_task(ask(lambda conn: performance.open_now(conn, now, fold, by)))
-        earlier = tasks.create_task(
-            ask(lambda conn: performance.totals(conn, *before.moments(city.zone), fold))
-        )
-        last_year = tasks.create_task(
-            ask(lambda conn: performance.totals(conn, *year_before.moments(city.zone), fold))
-        )
-        places = tasks.create_task(
-            ask(lambda conn: performance.repeat_places(conn, begin, end, least=FEW, limit=_PLACES))
-        )
-        blocks = tasks.create_task(
-            ask(lambda conn: performance.blocks(conn, begin, end, least=FEW, limit=_BLOCKS))
-        )
-    read = _Read(opened.result(), first.result(), closing.result(), open_now.result())
-    people = None
-    if with_people:
+
+    made = await asyncio.to_thread(count)
+    if made.people is not None:
         async with pool.acquire() as conn:
-            people = await _people(conn, read)
-    return Performance(
-        span=span,
-        whole=read.line(WHOLE, ""),
-        before=(before, earlier.result()),
-        year_before=(year_before, last_year.result()),
-        by={
-            "problem_type": read.most_first("problem_type", NO_TYPE),
-            "department": read.listed("department", NO_DEPARTMENT, in_order),
-            "district": read.listed("district", NO_DISTRICT, districts_in_order),
-            "channel": read.most_first("channel", ""),
-        },
-        people=people,
-        places=tuple(places.result()),
-        blocks=tuple(blocks.result()),
-        counted_at=now,
-        complete=counted.complete,
-    )
+            made = replace(made, people=await _people(conn, made.people))
+    return made
 
 
 def said(took: Took) -> bool:
@@ -219,13 +201,9 @@ class _Read:
         )
 
 
-async def _people(conn: asyncpg.Connection, read: _Read) -> tuple[Line, ...]:
-    lines = read.lines("assignee", NOBODY)
-    known = await performance.names_of_people(conn, list(lines))
-    named = (
-        Line(known.get(one.name, one.name), one.opened, one.first_action, one.closing, one.open_now)
-        for one in lines.values()
-    )
+async def _people(conn: asyncpg.Connection, lines: Sequence[Line]) -> tuple[Line, ...]:
+    known = await performance.names_of_people(conn, [one.name for one in lines])
+    named = [replace(one, name=known.get(one.name, one.name)) for one in lines]
     return tuple(
         sorted(named, key=lambda one: (one.name == NOBODY, -one.open_now.cases, natural(one.name)))
     )
