@@ -21,7 +21,7 @@ from datetime import date, datetime
 from math import ceil
 from pathlib import Path
 
-from gateway.history.column_map import load_map
+from gateway.history.column_map import ColumnMap, load_map
 from gateway.history.take_in import import_past
 from gateway.reports.names import NO_DEPARTMENT, NO_DISTRICT
 from gateway.reports.performance import NO_TYPE, Line, make_performance
@@ -116,7 +116,7 @@ async def main(folder: Path, path: Path) -> int:
         bus = settings.bus.model_copy(update={"url": engines.nats_url})
         there = settings.model_copy(update={"store": stored, "bus": bus})
         began = time.perf_counter()
-        how = load_map("kansas-city")
+        how = load_map("kansas-city", ColumnMap)
         imported = await import_past(there, path, how)
         took = time.perf_counter() - began
         print(f"{len(rows):,} rows, {imported.taken.new:,} new cases, {took:.1f} s", flush=True)

@@ -35,10 +35,9 @@ from gateway.compose import SERVICES, city_folder, city_of, surroundings
 from gateway.demo.stage import set_up as set_stage
 from gateway.engines import EngineTrouble
 from gateway.explain import in_json, in_sentences, route_heard
-from gateway.history.column_map import BadMap, load_map
+from gateway.history.column_map import BadMap
+from gateway.history.command import import_
 from gateway.history.reader import NotReadable
-from gateway.history.take_in import import_past
-from gateway.history.told import as_json, as_text
 from gateway.house import House
 from gateway.intake import Taken as TakenMails
 from gateway.intake import take_folder
@@ -90,6 +89,7 @@ app.command(backup)
 app.command(restore)
 app.command(report)
 app.command(open_data)
+app.command(import_, name="import")
 
 # Reading maps takes libraries that nothing else needs: they are loaded when they are asked for.
 for _where, _name, _help in (
@@ -415,38 +415,6 @@ def audit(
         return 0 if found.closes and not any(one.trouble for one in places) else 1
 
     return _go(look())
-
-
-@app.command(name="import")
-def import_(
-    file: Annotated[Path, Parameter(help="CSV, gzipped or not")],
-    *,
-    map: Annotated[str, Parameter(help="kansas-city, or a file of your own (docs/history.md)")],
-    dry_run: Annotated[
-        bool, Parameter(help="Write nothing; say what would become of it", negative=())
-    ] = False,
-    format: Format = "text",
-    where: Where = HERE,
-) -> int:
-    """
-    Take in a city's past requests from another system, running or not. They send no notices.
-
-    The same file again brings nothing new; a newer one brings what has changed. Prints what did
-    not fit, in words, with the numbers of some rows. Exit 1 when a row became no case.
-    """
-    settings = where.settings()
-    how = load_map(map)
-
-    async def work() -> int:
-        with _progress("read", None) as step:
-            imported = await import_past(settings, file, how, dry=dry_run, read_so_far=step)
-        if format == "json":
-            _line(as_json(file, how, imported, dry=dry_run))
-        else:
-            out.print(as_text(file, how, imported, dry=dry_run), markup=False)
-        return 1 if imported.reading.left_out else 0
-
-    return _go(work())
 
 
 # ── looking after it ────────────────────────────────────────────────────────────────────────────

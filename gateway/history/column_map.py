@@ -7,7 +7,7 @@ It is a TOML file, so that a city brings its own past without a programmer (docs
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -122,7 +122,49 @@ class ColumnMap(BaseModel):
         return names
 
 
-def load_map(named: str) -> ColumnMap:
+class Open311Columns(Columns):
+    """
+    Which part of an Open311 request says what; unless said otherwise, as GeoReport v2 has it. A
+    part of a part is written with a dot: `extended_attributes.ward`.
+    """
+
+    number: str = "service_request_id"
+    opened: str = "requested_datetime"
+    closed: str | None = "updated_datetime"
+    status: str | None = "status"
+    problem_type: str | None = "service_name"
+    department: str | None = "agency_responsible"
+    address: str | None = "address"
+    lat: str | None = "lat"
+    lon: str | None = "long"
+    text: str | None = "description"
+    closing_words: str | None = "status_notes"
+
+    @property
+    def extended(self) -> bool:
+        """Whether something of it is told only when extensions are asked for."""
+        return any("." in (getattr(self, name) or "") for name in Columns.model_fields)
+
+
+class Open311Map(ColumnMap):
+    """How the requests of one Open311 endpoint are read."""
+
+    columns: Open311Columns = Open311Columns()
+    status: Mapping[str, str] = {
+        **dict.fromkeys(("open", "for_triage", "investigating", "in_progress"), OPEN),
+        **dict.fromkeys(("planned", "action_scheduled", "internal_referral", "reopen"), OPEN),
+        **dict.fromkeys(("closed", "fixed"), "fixed"),
+        **dict.fromkeys(("no_further_action", "cancelled"), "cannot"),
+        "not_councils_responsibility": "referred",
+        "duplicate": "duplicate",
+    }
+    """Those of the standard, and those that FixMyStreet and its like have besides."""
+
+
+M = TypeVar("M", bound=ColumnMap)
+
+
+def load_map(named: str, kind: type[M]) -> M:
     """
     The map of that name that comes with Buckstop, or the one in that file.
 
@@ -131,7 +173,7 @@ def load_map(named: str) -> ColumnMap:
     ours = MAPS / f"{named}.toml"
     path = ours if ours.parent == MAPS and ours.is_file() else Path(named)
     try:
-        return ColumnMap.model_validate(tomllib.loads(path.read_text()))
+        return kind.model_validate(tomllib.loads(path.read_text()))
     except OSError as error:
         known = ", ".join(sorted(one.stem for one in MAPS.glob("*.toml")))
         raise BadMap(

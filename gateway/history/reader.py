@@ -41,8 +41,11 @@ class Misfit:
     taken: bool
     """Whether they became cases all the same."""
     count: int = 0
-    rows: list[int] = field(default_factory=list)
-    """The numbers of the first of them; the line with the names of the columns is row 1."""
+    rows: list[int | str] = field(default_factory=list)
+    """
+    The first of them: of a file the numbers, the line with the names of the columns is row 1; of
+    requests what they are called there.
+    """
 
 
 @dataclass
@@ -67,7 +70,7 @@ class Reading:
         """Rows that became no case."""
         return sum(one.count for one in self.misfits.values() if not one.taken)
 
-    def note(self, row: int, sentence: str, *, taken: bool) -> None:
+    def note(self, row: int | str, sentence: str, *, taken: bool) -> None:
         if sentence not in self.misfits and len(self.misfits) >= _MOST_KINDS:
             sentence = f"something else, of more than {_MOST_KINDS} kinds"
             sentence += "" if taken else ": left out"
@@ -87,7 +90,7 @@ def read_past(path: Path, how: ColumnMap, reading: Reading) -> Generator[PastCas
         table = _rows(csv.reader(lines, delimiter=how.delimiter), path)
         header = [name.strip() for name in next(table, [])]
         cells = _cells(header, how, path)
-        read = _Reader(how, reading)
+        read = RowReader(how, reading)
         width = len(header)
         for row, values in enumerate(table, start=2):
             if not any(values):
@@ -151,7 +154,9 @@ class _Moment:
     """None: only the day is known."""
 
 
-class _Reader:
+class RowReader:
+    """Makes requests of the past of rows, and notes what does not fit."""
+
     def __init__(self, how: ColumnMap, reading: Reading) -> None:
         self._how = how
         self._reading = reading
@@ -167,7 +172,7 @@ class _Reader:
         self._day = lru_cache(maxsize=20_000)(_day_reader(how.dates))
         self._clock = lru_cache(maxsize=20_000)(_clock_reader(how.times))
 
-    def row(self, row: int, cells: Mapping[str, str]) -> PastCase | None:
+    def row(self, row: int | str, cells: Mapping[str, str]) -> PastCase | None:
         """The request; None for one that cannot be taken, which is noted then."""
 
         def note(sentence: str, *, taken: bool = True) -> None:

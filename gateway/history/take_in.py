@@ -1,8 +1,8 @@
-"""`buckstop import FILE`: another system's export becomes cases, in large sets."""
+"""Another system's requests become cases, in large sets."""
 
 import time
-from collections.abc import Callable, Collection, Iterator
-from contextlib import closing
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import islice
@@ -34,6 +34,8 @@ class Imported:
     taken: Taken = field(default_factory=Taken)
     foreign: dict[Folded, list[tuple[str, int]]] = field(default_factory=dict)
     """Names that our city does not have, and how often; they are kept as they are."""
+    goes_on_from: datetime | None = None
+    """From an endpoint: it had been broken off, and what is newer than this was there already."""
     seconds: float = 0.0
     books: Equation | None = None
 
@@ -52,30 +54,51 @@ async def import_past(
 
     Raises `gateway.history.reader.NotReadable`.
     """
-    began = time.monotonic()
     city = load_city(city_folder(settings))
     imported = Imported(city.name)
+    with closing(read_past(path, how, imported.reading)) as past:
+        some = _some(past)  # a file that cannot be read is no reason to start anything
+        async with taking(settings, city, how, imported, dry=dry) as take:
+            while some:
+                await take(some)
+                read_so_far(imported.reading.rows)
+                some = _some(past)
+    return imported
+
+
+Take = Callable[[list[PastCase]], Awaitable[None]]
+
+
+@asynccontextmanager
+async def taking(
+    settings: Settings, city: City, how: ColumnMap, imported: Imported, *, dry: bool
+) -> AsyncIterator[Take]:
+    """
+    Gives what takes in a set of requests, each set all or nothing; what becomes of them is added up
+    in `imported`, which is whole when the context ends.
+    """
+    began = time.monotonic()
     secret = secret_of(settings)
     now = datetime.now(UTC)
 
     def mint(case: UUID, attempt: int) -> str:
         return mint_reference(secret, case, attempt)
 
-    with closing(read_past(path, how, imported.reading)) as past:
-        some = _some(past)  # a file that cannot be read is no reason to start anything
-        async with reach(settings) as engines:
-            stored = settings.store.model_copy(update={"dsn": engines.dsn})
-            async with open_pool(stored) as pool, pool.acquire() as connection:
-                while some:
+    async with reach(settings) as engines:
+        stored = settings.store.model_copy(update={"dsn": engines.dsn})
+        async with open_pool(stored) as pool:
+
+            async def take(some: list[PastCase]) -> None:
+                async with pool.acquire() as connection:
                     imported.taken += await take_in(
                         connection, how.name, some, mint=mint, now=now, write=not dry
                     )
-                    read_so_far(imported.reading.rows)
-                    some = _some(past)
+
+            yield take
+            async with pool.acquire() as connection:
                 imported.books = await equation(connection)
     imported.foreign = foreign_to(city, imported.reading)
     imported.seconds = time.monotonic() - began
-    return imported
 
 
 def _some(past: Iterator[PastCase]) -> list[PastCase]:

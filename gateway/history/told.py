@@ -1,7 +1,5 @@
 """What `buckstop import` says when it is done (pure)."""
 
-from pathlib import Path
-
 from gateway.history.column_map import ColumnMap, Folded
 from gateway.history.take_in import Imported
 
@@ -13,14 +11,22 @@ _KINDS: dict[Folded, tuple[str, str]] = {
 }
 
 
-def as_text(file: Path, how: ColumnMap, imported: Imported, *, dry: bool) -> str:
-    """For a person: what became of the rows, what did not fit, what is called otherwise here."""
+def as_text(
+    source: str, how: ColumnMap, imported: Imported, *, dry: bool, unit: str = "row"
+) -> str:
+    """
+    For a person: what became of the rows, what did not fit, what is called otherwise here. `unit`:
+    what each of them is called.
+    """
     reading, taken = imported.reading, imported.taken
     would = "would be " if dry else ""
     lines = [
-        f"{file.name}, read by the map {how.name}: {reading.rows} rows, {imported.seconds:.1f} s",
+        f"{source}, read by the map {how.name}: {reading.rows} {unit}s, {imported.seconds:.1f} s",
         f"  {taken.new:>8}  {would}new cases",
     ]
+    if imported.goes_on_from is not None:
+        day = imported.goes_on_from.date().isoformat()
+        lines.insert(1, f"It had been broken off and went on: what is newer than {day} was there.")
     for count, words in (
         (taken.same, "known already, and the same"),
         (taken.changed, f"known already, and {would}changed as the file says"),
@@ -37,7 +43,7 @@ def as_text(file: Path, how: ColumnMap, imported: Imported, *, dry: bool) -> str
             mark = "" if misfit.taken else "left out: "
             rows = ", ".join(str(row) for row in misfit.rows)
             more = ", …" if misfit.count > len(misfit.rows) else ""
-            row = "row" if misfit.count == 1 else "rows"
+            row = unit if misfit.count == 1 else f"{unit}s"
             lines.append(f"  {misfit.count:>8}  {mark}{sentence} ({row} {rows}{more})")
     if any(imported.foreign.values()):
         lines.append(f"Names that {imported.city} does not have, kept as they are:")
@@ -54,13 +60,14 @@ def as_text(file: Path, how: ColumnMap, imported: Imported, *, dry: bool) -> str
     return "\n".join(lines)
 
 
-def as_json(file: Path, how: ColumnMap, imported: Imported, *, dry: bool) -> dict[str, object]:
+def as_json(source: str, how: ColumnMap, imported: Imported, *, dry: bool) -> dict[str, object]:
     """The same for a program."""
     reading, taken = imported.reading, imported.taken
     return {
-        "file": file.name,
+        "file": source,
         "map": how.name,
         "dry_run": dry,
+        "goes_on_from": imported.goes_on_from and imported.goes_on_from.isoformat(),
         "rows": reading.rows,
         "new": taken.new,
         "same": taken.same,

@@ -22,7 +22,11 @@ async def test_a_past_is_taken_in_and_reported(template: Path, folder: Path) -> 
 
 
 async def _taken_in_and_reported(product: Product, folder: Path) -> None:
-    rows = [request(1), still_open(2), request(3, CREATION_DATE="?")]
+    rows = [
+        request(1),
+        still_open(2, REQUEST_TYPE="Graffiti"),
+        request(3, CREATION_DATE="?"),
+    ]
     export = write_export(folder / "export.csv.gz", rows)
     await product.start()
 
@@ -31,6 +35,18 @@ async def _taken_in_and_reported(product: Product, folder: Path) -> None:
     [told] = answer.lines
     assert (told["rows"], told["new"], told["left_out"]) == (3, 2, 1)
     assert told["equation"].startswith("received 2 = filed 2 ")
+
+    # Its own endpoint tells what is public of it: the city has no type that is called Pothole.
+    there = ("--open311", f"{product.url}/open311/v2", "--every", "0", "--map", folder / "own.toml")
+    (folder / "own.toml").write_text('name = "own"\ntimezone = "America/Chicago"\n')
+    span = ("--since", "2019-05-01", "--until", "2019-07-01", "--dry-run", "--format", "json")
+    answer = await product.ask("import", *there, *span)
+    assert answer.code == 0, answer.err
+    [told] = answer.lines
+    assert (told["file"], told["rows"], told["new"]) == (f"{product.url}/open311/v2", 1, 1)
+    answer = await product.ask("import", export, "--open311", product.url)
+    assert answer.code == 1
+    assert "either a file, or an endpoint" in answer.err
 
     june = ("report", "service-requests", "--from", "2019-06-01", "--to", "2019-06-30")
     paper = folder / "june.pdf"

@@ -11,7 +11,7 @@ from store.history import PastCase
 from store.model import Outcome, Status
 from tests.support.past import COLUMNS, request, still_open, write_export
 
-KANSAS_CITY = load_map("kansas-city")
+KANSAS_CITY = load_map("kansas-city", ColumnMap)
 
 
 def read(
@@ -22,7 +22,7 @@ def read(
     return list(read_past(path, how, reading)), reading
 
 
-def said(reading: Reading) -> dict[str, tuple[int, list[int], bool]]:
+def said(reading: Reading) -> dict[str, tuple[int, list[int | str], bool]]:
     return {what: (one.count, one.rows, one.taken) for what, one in reading.misfits.items()}
 
 
@@ -239,7 +239,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, name: str) -> None:
 
 
 def test_every_map_that_comes_along_can_be_read() -> None:
-    assert {load_map(path.stem).name for path in MAPS.glob("*.toml")} == {"kansas-city"}
+    assert {load_map(path.stem, ColumnMap).name for path in MAPS.glob("*.toml")} == {"kansas-city"}
 
 
 def test_a_map_with_faults_is_refused_with_all_of_them(tmp_path: Path) -> None:
@@ -250,7 +250,7 @@ def test_a_map_with_faults_is_refused_with_all_of_them(tmp_path: Path) -> None:
     )
 
     with pytest.raises(BadMap) as refused:
-        load_map(str(path))
+        load_map(str(path), ColumnMap)
     faults = "\n".join(refused.value.faults)
 
     assert '"Mars" is no time zone' in faults
@@ -259,4 +259,4 @@ def test_a_map_with_faults_is_refused_with_all_of_them(tmp_path: Path) -> None:
     assert "zip: there is no such column of ours" in faults
     assert "status: done: choose of cannot, duplicate" in faults
     with pytest.raises(BadMap, match="Maps that come along: kansas-city"):
-        load_map("no-such-map")
+        load_map("no-such-map", ColumnMap)

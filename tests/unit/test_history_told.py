@@ -1,8 +1,6 @@
 """What `buckstop import` says when it is done."""
 
-from pathlib import Path
-
-from gateway.history.column_map import load_map
+from gateway.history.column_map import ColumnMap, load_map
 from gateway.history.reader import Reading
 from gateway.history.take_in import Imported, foreign_to
 from gateway.history.told import as_json, as_text
@@ -10,8 +8,8 @@ from router.rules import CITIES, load_city
 from store.history import Taken
 from store.ledger import Equation
 
-HOW = load_map("kansas-city")
-FILE = Path("/somewhere/export.csv.gz")
+HOW = load_map("kansas-city", ColumnMap)
+FILE = "export.csv.gz"
 
 
 def imported() -> Imported:
