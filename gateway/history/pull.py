@@ -92,7 +92,7 @@ async def import_open311(
             imported.goes_on_from = begin
         async with taking(settings, city, how, imported, dry=dry) as take:
             quiet = timedelta(0)
-            for month in _months(begin, since):
+            for month in months(begin, since):
                 found, waiting = 0, list[PastCase]()
                 async for some in endpoint.requests(*month):
                     read = [past for one in some if (past := reader.read(one)) is not None]
@@ -151,7 +151,7 @@ def _progress(
     return kept if (kept.source, kept.since) == (new.source, new.since) else new
 
 
-def _months(until: datetime, since: datetime | None) -> Iterator[tuple[datetime, datetime]]:
+def months(until: datetime, since: datetime | None) -> Iterator[tuple[datetime, datetime]]:
     """Backwards, the newest first."""
     earliest = since or datetime(1970, 1, 1, tzinfo=UTC)
     end = until
