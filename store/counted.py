@@ -7,9 +7,9 @@ once, in large pieces, all as they stand at one moment, and counted here.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
@@ -40,47 +40,49 @@ Moments = tuple[datetime, datetime]
 """From when until before when."""
 
 
+# As the migration that made `packed` has it.
+_PACKED = np.dtype(
+    [
+        *((name, ">i8") for name in ("opened_at", "closed_at", "first_action_at")),
+        *((name, ">f4") for name in ("lat", "lon")),
+        ("flags", ">i2"),
+        *((name, ">i8") for name in NAMED),
+    ]
+)
+_COLUMNS: tuple[str, ...] = _PACKED.names or ()
+
+
 @dataclass(frozen=True, eq=False)
 class Cases:
-    """Cases, column by column; the same place in each column is the same case."""
+    """
+    Cases, column by column; the same place in each column is the same case.
 
-    opened_at: NDArray[np.int64]
-    """Microseconds, as `micros` counts them."""
-    closed_at: NDArray[np.int64]
-    first_action_at: NDArray[np.int64]
-    lat: NDArray[np.float32]
-    """Degrees; not a number where nobody knows."""
-    lon: NDArray[np.float32]
-    flags: NDArray[np.int16]
-    channel: NDArray[np.int32]
-    """Where its name stands in `names`, as in the four that follow."""
-    department: NDArray[np.int32]
-    problem_type: NDArray[np.int32]
-    district: NDArray[np.int32]
-    assignee: NDArray[np.int32]
+    `opened_at`, `closed_at` and `first_action_at` are microseconds, as `micros` counts them; `lat`
+    and `lon` degrees, not a number where nobody knows; `channel`, `department`, `problem_type`,
+    `district` and `assignee` say where in `names` their name stands.
+    """
+
+    columns: Mapping[str, NDArray[Any]]
     names: tuple[str | None, ...]
+    which: NDArray[np.intp] | None = None
+    """The places of those that are meant; None: all of them."""
 
     def __len__(self) -> int:
-        return len(self.opened_at)
+        return len(self.columns["flags"]) if self.which is None else len(self.which)
+
+    def __getitem__(self, name: str) -> NDArray[Any]:
+        column = self.columns[name]
+        return column if self.which is None else column[self.which]
 
     def flag(self, name: str) -> NDArray[np.bool_]:
         """Whether it is `imported`, `timed`, `reopened`, …"""
-        found: NDArray[np.bool_] = (self.flags & (1 << _FLAGS.index(name))) != 0
+        found: NDArray[np.bool_] = (self["flags"] & (1 << _FLAGS.index(name))) != 0
         return found
 
-    def only(self, which: NDArray[np.bool_]) -> "Cases":
+    def only(self, meant: NDArray[np.bool_]) -> "Cases":
         """Some of them."""
-        if which.all():
-            return self
-        return replace(self, **{name: getattr(self, name)[which] for name in _COLUMNS})
-
-
-_COLUMNS = tuple(one.name for one in fields(Cases) if one.name != "names")
-
-# As the migration that made `packed` has it.
-_PACKED = np.dtype(
-    [(name, {"lat": ">f4", "lon": ">f4", "flags": ">i2"}.get(name, ">i8")) for name in _COLUMNS]
-)
+        places = np.flatnonzero(meant)
+        return replace(self, which=places if self.which is None else self.which[places])
 
 
 def micros(moment: datetime) -> int:
@@ -138,7 +140,7 @@ async def read(pool: asyncpg.Pool, spans: Sequence[Moments], *besides: Question)
     columns = await asyncio.to_thread(
         lambda: {name: np.concatenate([one.pop(name) for one in read]) for name in _COLUMNS}
     )
-    return Cases(**columns, names=tuple(name for _mark, name in names))
+    return Cases(columns, tuple(name for _mark, name in names))
 
 
 @asynccontextmanager

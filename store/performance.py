@@ -139,9 +139,9 @@ def opened(
     cases: Cases, begin: datetime, end: datetime, fold: Fold, by: Sequence[str] = BY
 ) -> dict[Group, OpenedCount]:
     """What was opened from `begin` until before `end`, all of it and by each of `by`."""
-    some = cases.only(_within(cases.opened_at, begin, end))
+    some = cases.only(_within(cases["opened_at"], begin, end))
     flags = [
-        some.flag(name)
+        np.flatnonzero(some.flag(name))
         for name in (
             *("reopened", "duplicate", "type_foretold", "type_corrected"),
             *("department_foretold", "department_corrected"),
@@ -166,18 +166,18 @@ def closing(
     """
     # What was joined with another case was closed by that, which tells nothing of how long work
     # takes.
-    some = cases.only(_within(cases.closed_at, begin, end))
+    some = cases.only(_within(cases["closed_at"], begin, end))
     timed = some.flag("timed") & ~some.flag("duplicate")
-    return _took(some, some.closed_at, timed, fold, fold.close_days, by)
+    return _took(some, some["closed_at"], timed, fold, fold.close_days, by)
 
 
 def first_actions(
     cases: Cases, begin: datetime, end: datetime, fold: Fold, by: Sequence[str] = BY
 ) -> dict[Group, Took]:
     """What somebody who works for the city first acted upon in the span, and how soon."""
-    some = cases.only(_within(cases.first_action_at, begin, end))
+    some = cases.only(_within(cases["first_action_at"], begin, end))
     timed = np.ones(len(some), dtype=np.bool_)
-    return _took(some, some.first_action_at, timed, fold, fold.act_days, by)
+    return _took(some, some["first_action_at"], timed, fold, fold.act_days, by)
 
 
 def totals(cases: Cases, begin: datetime, end: datetime, fold: Fold) -> Totals:
@@ -194,17 +194,17 @@ def open_now(
 ) -> dict[Group, OpenNow]:
     """What is open, by its age."""
     at = micros(now)
-    some = cases.only((cases.closed_at == NEVER) & (cases.opened_at < at))
-    age = at - some.opened_at
+    some = cases.only((cases["closed_at"] == NEVER) & (cases["opened_at"] < at))
+    age = at - some["opened_at"]
     days = [0, 7, 30, 90, 365]
     ages = [
-        (age >= first * _DAY) & ((age < last * _DAY) if last else True)
+        np.flatnonzero((age >= first * _DAY) & ((age < last * _DAY) if last else True))
         for first, last in zip(days, [*days[1:], None], strict=True)
     ]
-    unseen = ~some.flag("imported") & (some.first_action_at == NEVER)
+    unseen = ~some.flag("imported") & (some["first_action_at"] == NEVER)
     late = [
-        unseen & (age > _aims(some, fold, fold.act_days) * _DAY),
-        age > _aims(some, fold, fold.close_days) * _DAY,
+        np.flatnonzero(unseen & (age > _aims(some, fold, fold.act_days) * _DAY)),
+        np.flatnonzero(age > _aims(some, fold, fold.close_days) * _DAY),
     ]
     return {
         group: OpenNow(*counts)
@@ -212,7 +212,7 @@ def open_now(
         for group, *counts in zip(
             groups.told,
             groups.count(),
-            *(groups.count(which) for which in (*ages, *late)),
+            *(groups.count(places) for places in (*ages, *late)),
             strict=True,
         )
         if counts[0] or group == WHOLE
@@ -221,10 +221,11 @@ def open_now(
 
 def blocks(cases: Cases, begin: datetime, end: datetime, *, least: int, limit: int) -> list[Block]:
     """Where requests come from, by squares of a thousandth of a degree; most first."""
-    known = ~np.isnan(cases.lat) & ~np.isnan(cases.lon)
-    some = cases.only(_within(cases.opened_at, begin, end) & known)
+    known = ~np.isnan(cases["lat"]) & ~np.isnan(cases["lon"])
+    some = cases.only(_within(cases["opened_at"], begin, end) & known)
     lat, lon = (
-        np.rint(one.astype(np.float64) * 1000).astype(np.int64) for one in (some.lat, some.lon)
+        np.rint(one.astype(np.float64) * 1000).astype(np.int64)
+        for one in (some["lat"], some["lon"])
     )
     # Sorted by one number that sorts as both.
     squares, counts = np.unique(lat * 1_000_000 + (lon + 500_000), return_counts=True)
@@ -267,9 +268,9 @@ class _Groups:
     of: NDArray[np.int64]
     """By its place in `told`."""
 
-    def count(self, which: NDArray[np.bool_] | None = None) -> list[int]:
-        """Of each group, how many cases; or how many of those."""
-        of = self.of if which is None else self.of[which]
+    def count(self, places: NDArray[np.intp] | None = None) -> list[int]:
+        """Of each group, how many cases; or how many of those at these places."""
+        of = self.of if places is None else self.of[places]
         counted: list[int] = np.bincount(of, minlength=len(self.told)).tolist()
         return counted
 
@@ -283,13 +284,13 @@ def _groups(cases: Cases, fold: Fold, by: str) -> _Groups:
     folded = [_folded(by, name, fold) for name in cases.names]
     told = list(dict.fromkeys((*folded, ELSEWHERE)))
     places = {name: place for place, name in enumerate(told)}
-    column: NDArray[np.int32] = getattr(cases, by)
+    column = cases[by]
     of = np.array([places[name] for name in folded], dtype=np.int64)[column]
     if by == "district":
         # Another system's empty district may mean anything; our own says that the point lies in
         # none.
         nowhere = column == cases.names.index(None)
-        outside = nowhere & ~np.isnan(cases.lat) & ~cases.flag("imported")
+        outside = nowhere & ~np.isnan(cases["lat"]) & ~cases.flag("imported")
         of[outside] = places[ELSEWHERE]
     return _Groups([Group(by, name) for name in told], of)
 
@@ -320,19 +321,21 @@ def _took(
     days: Mapping[str, float],
     by: Sequence[str],
 ) -> dict[Group, Took]:
-    minutes = np.maximum(0, (until - some.opened_at) // _MINUTE)
+    minutes = np.maximum(0, (until - some["opened_at"]) // _MINUTE)
     aims = _aims(some, fold, days)
-    aimed = timed & ~np.isnan(aims)
-    in_time = timed & (minutes <= aims * 1440)
+    aimed = np.flatnonzero(timed & ~np.isnan(aims))
+    in_time = np.flatnonzero(timed & (minutes <= aims * 1440))
+    places = np.flatnonzero(timed)
+    minutes = minutes[places]
     told = {WHOLE: NOTHING_TOOK}
     for groups in _all_groups(some, fold, by):
         # All times, each group's together; where they lie follows from how many it has.
-        ranked = np.sort(groups.of[timed] << 32 | minutes[timed]) & 0xFFFFFFFF
+        ranked = np.sort(groups.of[places] << 32 | minutes) & 0xFFFFFFFF
         first = 0
         for group, cases, count, *rest in zip(
             groups.told,
             groups.count(),
-            groups.count(timed),
+            groups.count(places),
             groups.count(aimed),
             groups.count(in_time),
             strict=True,
@@ -354,7 +357,7 @@ def _took(
 def _aims(cases: Cases, fold: Fold, days: Mapping[str, float]) -> NDArray[np.float64]:
     """In how many days each should be done; not a number where there is no aim."""
     aims = [days.get(_folded("problem_type", name, fold) or "", np.nan) for name in cases.names]
-    found: NDArray[np.float64] = np.array(aims, dtype=np.float64)[cases.problem_type]
+    found: NDArray[np.float64] = np.array(aims, dtype=np.float64)[cases["problem_type"]]
     return found
 
 
