@@ -7,11 +7,10 @@ once, in large pieces, all as they stand at one moment, and counted here.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from typing import Any
 
 import asyncpg
@@ -46,7 +45,7 @@ _PACKED = np.dtype(
         *((name, ">i8") for name in ("opened_at", "closed_at", "first_action_at")),
         *((name, ">f4") for name in ("lat", "lon")),
         ("flags", ">i2"),
-        *((name, ">i8") for name in NAMED),
+        *((name, ">i8") for name in (*NAMED, "place")),
     ]
 )
 _COLUMNS: tuple[str, ...] = _PACKED.names or ()
@@ -59,7 +58,8 @@ class Cases:
 
     `opened_at`, `closed_at` and `first_action_at` are microseconds, as `micros` counts them; `lat`
     and `lon` degrees, not a number where nobody knows; `channel`, `department`, `problem_type`,
-    `district` and `assignee` say where in `names` their name stands.
+    `district` and `assignee` say where in `names` their name stands; `place` is a number by which
+    cases of one place are known, 0 where there is none.
     """
 
     columns: Mapping[str, NDArray[Any]]
@@ -90,6 +90,11 @@ def micros(moment: datetime) -> int:
     return (moment - _EPOCH) // timedelta(microseconds=1)
 
 
+def moment(micros: int) -> datetime:
+    """The other way round."""
+    return _EPOCH + timedelta(microseconds=micros)
+
+
 READ = """
     SELECT string_agg(c.packed, '')
     FROM counted_cases c
@@ -102,13 +107,11 @@ JOIN_IN = "SET TRANSACTION SNAPSHOT '{}'"
 # Compiling such a question takes longer than answering it, and they are asked side by side anyway.
 QUICK = "SET LOCAL jit = off; SET LOCAL max_parallel_workers_per_gather = 0"
 
-Question = Callable[[asyncpg.Connection], Awaitable[None]]
 
-
-async def read(pool: asyncpg.Pool, spans: Sequence[Moments], *besides: Question) -> Cases:
+async def read(pool: asyncpg.Pool, spans: Sequence[Moments]) -> Cases:
     """
     The cases that were opened, closed or first acted upon in one of the spans, and all that are
-    open; `besides` are questions that are asked of the same moment.
+    open; all as they are at one moment.
     """
     async with _moment(pool) as lent:
         rows = await lent[0].fetch(READ_NAMES)
@@ -121,14 +124,13 @@ async def read(pool: asyncpg.Pool, spans: Sequence[Moments], *besides: Question)
             packed = await conn.fetchval(query, *values, timeout=_LONG)
             read.append(await asyncio.to_thread(_unpacked, packed or b"", marks))
 
-        # Each connection takes the next question when it is done with one.
+        # Each connection takes the next piece when it is done with one.
         pieces = await _pieces(lent[0], spans)
-        questions: list[Question] = [partial(ask_piece, piece=piece) for piece in pieces]
-        waiting = iter([*besides, *questions])
+        waiting = iter(pieces)
 
         async def ask(conn: asyncpg.Connection) -> None:
-            for question in waiting:
-                await question(conn)
+            for piece in waiting:
+                await ask_piece(conn, piece)
 
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -211,6 +213,8 @@ def _unpacked(packed: bytes, marks: NDArray[np.int64]) -> dict[str, NDArray[Any]
     for name in NAMED:
         places = np.searchsorted(marks, columns[name]).astype(np.int32)
         if not np.array_equal(marks[places.clip(max=len(marks) - 1)], columns[name]):
-            raise RuntimeError("a counted case has a name that `counted_names` lacks")
+            raise RuntimeError(
+                "a counted case has a name that counted_names lacks: `buckstop report recount`"
+            )
         columns[name] = places
     return columns

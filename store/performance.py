@@ -14,7 +14,7 @@ import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
-from store.counted import NEVER, Cases, micros
+from store.counted import NEVER, Cases, micros, moment
 
 _LONG = 30.0  # seconds
 _MINUTE = 60_000_000  # microseconds
@@ -122,14 +122,17 @@ class Block:
 
 BY = ("problem_type", "department", "district", "channel")
 
+# A place is known by a number; of each, one case tells its name.
 PLACES = """
-    SELECT c.place AS name, count(*)::int AS count
-    FROM counted_cases c
-    WHERE c.opened_at >= $1 AND c.opened_at < $2 AND c.place IS NOT NULL
-      AND c.outcome IS DISTINCT FROM 'duplicate'
-    GROUP BY c.place
-    HAVING count(*) >= $3
-    ORDER BY count(*) DESC, c.place
+    SELECT c.place AS name, b.count
+    FROM unnest($1::bigint[], $2::int[], $3::timestamptz[]) AS b (mark, count, opened_at)
+    CROSS JOIN LATERAL (
+        SELECT place
+        FROM counted_cases
+        WHERE opened_at = b.opened_at AND hashtextextended(place, 0) = b.mark
+        LIMIT 1
+    ) AS c
+    ORDER BY b.count DESC, c.place
     LIMIT $4
 """
 NAMES = "SELECT login, name FROM accounts WHERE login = ANY ($1::text[])"
@@ -237,11 +240,33 @@ def blocks(cases: Cases, begin: datetime, end: datetime, *, least: int, limit: i
     ]
 
 
-async def repeat_places(
-    conn: asyncpg.Connection, begin: datetime, end: datetime, *, least: int, limit: int
-) -> list[Place]:
+@dataclass(frozen=True)
+class Busy:
+    """Places with many requests: what each is known by, how many, and when one of them came."""
+
+    marks: list[int]
+    counts: list[int]
+    opened_at: list[datetime]
+
+
+def busy_places(cases: Cases, begin: datetime, end: datetime, *, least: int, limit: int) -> Busy:
     """The addresses with the most requests, those joined with another left out."""
-    rows = await conn.fetch(PLACES, begin, end, least, limit, timeout=_LONG)
+    counted = _within(cases["opened_at"], begin, end) & (cases["place"] != 0)
+    some = cases.only(counted & ~cases.flag("duplicate"))
+    marks, counts = np.unique(some["place"], return_counts=True)
+    # Of those that have as many as the last one, their names decide.
+    enough = max(least, np.sort(counts)[-limit]) if len(counts) > limit else least
+    of_these = np.flatnonzero(np.isin(some["place"], marks[counts >= enough]))
+    marks, firsts, counts = np.unique(
+        some["place"][of_these], return_index=True, return_counts=True
+    )
+    opened_at = some["opened_at"][of_these[firsts]]
+    return Busy(marks.tolist(), counts.tolist(), [moment(one) for one in opened_at.tolist()])
+
+
+async def named_places(conn: asyncpg.Connection, busy: Busy, *, limit: int) -> list[Place]:
+    """The busiest of them, by name."""
+    rows = await conn.fetch(PLACES, busy.marks, busy.counts, busy.opened_at, limit, timeout=_LONG)
     return [Place(**row) for row in rows]
 
 

@@ -182,9 +182,7 @@ class Endpoint:
             await self._pace()
             try:
                 async with self._session.get(url, params=query) as answer:
-                    body = await answer.content.read(_MOST_BYTES)
-                    while len(body) < _MOST_BYTES and (more := await answer.content.read(65536)):
-                        body += more
+                    body = await _body(answer)
                     if answer.status == 200:
                         return requests_in(body, self._format)
                     why = f"{url} answers {answer.status}{_reason(body, self._format)}"
@@ -210,6 +208,15 @@ class Endpoint:
         loop = asyncio.get_running_loop()
         await asyncio.sleep(max(0.0, self._next - loop.time()))
         self._next = loop.time() + self._source.every
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    body = bytearray()
+    async for piece in answer.content.iter_chunked(65_536):
+        body += piece
+        if len(body) > _MOST_BYTES:
+            raise Unreadable(f"more than {_MOST_BYTES // 1024**2} megabytes at once")
+    return bytes(body)
 
 
 class Unreadable(Exception):

@@ -30,6 +30,7 @@ from store.performance import (
     NOTHING_TOOK,
     WHOLE,
     Block,
+    Busy,
     Fold,
     Group,
     OpenedCount,
@@ -109,18 +110,18 @@ async def make_performance(
     before, year_before = span.before(), span.year_before()
     begin, end = span.moments(city.zone)
     by = (*performance.BY, "assignee") if with_people else performance.BY
-    places: list[Place] = []
-
-    async def ask_places(conn: asyncpg.Connection) -> None:
-        places.extend(await performance.repeat_places(conn, begin, end, least=FEW, limit=_PLACES))
-
     spans = [one.moments(city.zone) for one in (span, before, year_before)]
-    cases = await read(pool, spans, ask_places)
+    cases = await read(pool, spans)
 
-    def rest() -> tuple[Mapping[Group, OpenedCount], Mapping[Group, OpenNow], list[Block]]:
+    def opened_and_open() -> tuple[Mapping[Group, OpenedCount], Mapping[Group, OpenNow]]:
         return (
             performance.opened(cases, begin, end, fold, by),
             performance.open_now(cases, now, fold, by),
+        )
+
+    def where() -> tuple[Busy, list[Block]]:
+        return (
+            performance.busy_places(cases, begin, end, least=FEW, limit=_PLACES),
             performance.blocks(cases, begin, end, least=FEW, limit=_BLOCKS),
         )
 
@@ -128,12 +129,15 @@ async def make_performance(
         return tuple(performance.totals(cases, *moments, fold) for moments in spans[1:])
 
     # Counting lets others work meanwhile, so that two do it in less time than one.
-    (opened, open_now, blocks), first, closing, totals = await asyncio.gather(
-        asyncio.to_thread(rest),
+    (opened, open_now), first, closing, totals, (busy, blocks) = await asyncio.gather(
+        asyncio.to_thread(opened_and_open),
         asyncio.to_thread(performance.first_actions, cases, begin, end, fold, by),
         asyncio.to_thread(performance.closing, cases, begin, end, fold, by),
         asyncio.to_thread(earlier),
+        asyncio.to_thread(where),
     )
+    async with pool.acquire() as conn:
+        places = await performance.named_places(conn, busy, limit=_PLACES)
     told = _Read(opened, first, closing, open_now)
     made = Performance(
         span=span,

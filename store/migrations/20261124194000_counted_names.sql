@@ -37,6 +37,7 @@ ALTER TABLE counted_cases ADD packed bytea NOT NULL GENERATED ALWAYS AS (
     || int8send(coalesce(hashtextextended(problem_type, 0), 0))
     || int8send(coalesce(hashtextextended(district, 0), 0))
     || int8send(coalesce(hashtextextended(assignee, 0), 0))
+    || int8send(coalesce(hashtextextended(place, 0), 0))
 ) STORED;
 
 -- migrate:down

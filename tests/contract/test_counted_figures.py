@@ -52,6 +52,7 @@ def past(chance: random.Random, number: int) -> PastCase:
         problem_type=chance.choice(KINDS),
         department=department,
         district=chance.choice(("District 1", "District 2", "Others", None)),
+        address=f"{int(12 * chance.random() ** 2)} Planted St" if number % 5 else None,
         lat=None if number % 3 else 39.05,
         lon=None if number % 3 else -94.41,
         timed=chance.random() < 0.9,
@@ -114,6 +115,11 @@ async def check(pool: asyncpg.Pool) -> None:
         assert performance.open_now(cases, now, FOLD, BY) == slow_figures.open_now(
             slow, now, FOLD, BY
         )
+        for limit in (1, 3, 10, 99):
+            busy = performance.busy_places(cases, begin, end, least=5, limit=limit)
+            async with pool.acquire() as conn:
+                told = await performance.named_places(conn, busy, limit=limit)
+            assert told == slow_figures.places(slow, begin, end, least=5)[:limit]
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -128,6 +134,7 @@ async def test_what_is_counted_quickly_is_what_is_found_slowly(
             occurred_at=NOW - timedelta(minutes=chance.randrange(900_000)),
             lat=39.0911,
             lon=-94.4155,
+            address="3 planted  st.",
         )
         for number in range(1, 60)
     ]

@@ -3,7 +3,8 @@ How the city does, found the plain way: each case and each thing that happened t
 Nothing of it comes from what the store keeps counted.
 """
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,12 +23,13 @@ from store.performance import (
     Group,
     OpenedCount,
     OpenNow,
+    Place,
     Took,
 )
 
 CASES = """
     SELECT c.id, c.opened_at, c.closed_at, c.channel, c.department, c.problem_type, c.district,
-           c.assignee, c.outcome, c.predicted_type, c.typed_by, c.lat,
+           c.assignee, c.outcome, c.predicted_type, c.typed_by, c.lat, c.address,
            i.case_id IS NOT NULL AS imported, coalesce(i.timed, true) AS timed
     FROM cases c
     LEFT JOIN imported_cases i ON i.case_id = c.id
@@ -52,6 +54,7 @@ class Slow:
     type_corrected: bool
     department_foretold: bool
     department_corrected: bool
+    address: str | None
 
 
 async def read(conn: asyncpg.Connection, fold: Fold) -> list[Slow]:
@@ -96,7 +99,19 @@ def _slow(row: asyncpg.Record, events: Sequence[asyncpg.Record], fold: Fold) -> 
         and row["problem_type"] != predicted,
         department_foretold=foretold,
         department_corrected=foretold and moved,
+        address=row["address"],
     )
+
+
+def places(cases: Iterable[Slow], begin: datetime, end: datetime, least: int) -> list[Place]:
+    """Most first; written in one way."""
+    counts = Counter(
+        " ".join(re.split(r"[\s.,]+", one.address.upper().strip(" .,")))
+        for one in cases
+        if begin <= one.opened_at < end and one.address and not one.duplicate
+    )
+    told = [Place(name, count) for name, count in counts.items() if count >= least]
+    return sorted(told, key=lambda one: (-one.count, one.name))
 
 
 def by_group(cases: Iterable[Slow], by: Sequence[str]) -> dict[Group, list[Slow]]:
