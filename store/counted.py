@@ -113,7 +113,8 @@ async def read(pool: asyncpg.Pool, spans: Sequence[Moments]) -> Cases:
     The cases that were opened, closed or first acted upon in one of the spans, and all that are
     open; all as they are at one moment.
     """
-    async with _moment(pool) as lent:
+    wide = any(end - begin >= _WIDE for begin, end in spans)
+    async with _moment(pool, most=_AT_ONCE if wide else 1) as lent:
         rows = await lent[0].fetch(READ_NAMES)
         names = sorted([(0, None), *((row["mark"], row["name"]) for row in rows)])
         marks = np.array([mark for mark, _name in names], dtype=np.int64)
@@ -125,8 +126,7 @@ async def read(pool: asyncpg.Pool, spans: Sequence[Moments]) -> Cases:
             read.append(await asyncio.to_thread(_unpacked, packed or b"", marks))
 
         # Each connection takes the next piece when it is done with one.
-        pieces = await _pieces(lent[0], spans)
-        waiting = iter(pieces)
+        waiting = iter(await _pieces(lent[0]) if wide else [None])
 
         async def ask(conn: asyncpg.Connection) -> None:
             for piece in waiting:
@@ -146,13 +146,13 @@ async def read(pool: asyncpg.Pool, spans: Sequence[Moments]) -> Cases:
 
 
 @asynccontextmanager
-async def _moment(pool: asyncpg.Pool) -> AsyncIterator[list[asyncpg.Connection]]:
+async def _moment(pool: asyncpg.Pool, most: int) -> AsyncIterator[list[asyncpg.Connection]]:
     """Connections that see the database as it is now, until they are given back."""
     async with AsyncExitStack() as stack:
         shared = ""
         lent: list[asyncpg.Connection] = []
         # Whoever holds one never waits for another: two who do would wait for each other.
-        while not lent or (len(lent) < _AT_ONCE and _has_one(pool)):
+        while not lent or (len(lent) < most and _has_one(pool)):
             conn = await stack.enter_async_context(pool.acquire(timeout=_PATIENCE))
             await stack.enter_async_context(
                 conn.transaction(isolation="repeatable_read", readonly=True)
@@ -170,10 +170,8 @@ def _has_one(pool: asyncpg.Pool) -> bool:
     return bool(pool.get_idle_size()) or pool.get_size() < pool.get_max_size()
 
 
-async def _pieces(conn: asyncpg.Connection, spans: Sequence[Moments]) -> list[Moments | None]:
+async def _pieces(conn: asyncpg.Connection) -> list[Moments | None]:
     """By when they were opened: what is read of wide spans is read in pieces, side by side."""
-    if all(end - begin < _WIDE for begin, end in spans):
-        return [None]
     row = await conn.fetchrow(REACH)
     if row["first"] is None:
         return [None]
