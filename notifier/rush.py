@@ -1,13 +1,12 @@
 """While complaints pour in, getting them onto desks goes before telling about them by mail."""
 
 import asyncio
-import math
 import time
 from collections import deque
 
 _SPAN = 2.0  # seconds over which is counted
 _MANY = 400  # facts in that time: as many as a hundred complaints a second bring
-_MAILS = 60.0  # a second that are sent all the same, those of emergencies not counted
+_MAILS = 85.0  # a second that are sent all the same, those of emergencies not counted
 _LOOK = 0.25  # seconds between two looks whether it is over
 
 
@@ -21,6 +20,7 @@ class Rush:
 
     def __init__(self) -> None:
         self._heard: deque[tuple[float, int]] = deque()
+        self._free_at = 0.0
 
     def heard(self, facts: int) -> None:
         """So many came just now."""
@@ -35,8 +35,7 @@ class Rush:
         return sum(count for _, count in self._heard) > _MANY
 
     async def make_way(self, mails: int) -> None:
-        """Wait for as long as so many mails may take in a rush; or until it is over."""
-        for _ in range(math.ceil(mails / _MAILS / _LOOK)):
-            if not self.on:
-                return
-            await asyncio.sleep(_LOOK)
+        """Wait until those before these have had their time; or until the rush is over."""
+        while (left := self._free_at - time.monotonic()) > 0 and self.on:  # noqa: ASYNC110
+            await asyncio.sleep(min(_LOOK, left))  # nobody says when it is over
+        self._free_at = time.monotonic() + mails / _MAILS

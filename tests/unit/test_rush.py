@@ -47,13 +47,17 @@ def notice(number: int, *, urgent: bool = False) -> NoticeQueued:
     )
 
 
-BATCH = [notice(2), notice(3), notice(4, urgent=True), notice(5)]
+FIRST = [notice(2), notice(3), notice(4, urgent=True)]
+SECOND = [notice(5), notice(6, urgent=True), notice(7)]
 
 
 async def carried(rush: Rush) -> list[tuple[float, int]]:
+    """When each of two batches left, the second told right after the first."""
     street = Street()
+    carrier = Carrier(street, nobody, rush=rush)
     began = time.monotonic()
-    await Carrier(street, nobody, rush=rush).carry(BATCH)
+    await carrier.carry(FIRST)
+    await carrier.carry(SECOND)
     return [(at - began, id_.int) for at, id_ in street.left]
 
 
@@ -61,21 +65,24 @@ async def test_at_leisure_all_go_at_once() -> None:
     rush = Rush()
     rush.heard(rush_._MANY)
 
-    assert [number for _, number in await carried(rush)] == [2, 3, 4, 5]
+    left = await carried(rush)
+
+    assert [number for _, number in left] == [2, 3, 4, 5, 6, 7]
+    assert all(at < 0.2 for at, _ in left)
 
 
 async def test_in_a_storm_emergencies_go_first_and_the_others_make_way(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(rush_, "_MAILS", 10.0)
+    monkeypatch.setattr(rush_, "_MAILS", 5.0)
     rush = Rush()
     rush.heard(rush_._MANY + 1)
 
     left = await carried(rush)
 
-    assert [number for _, number in left] == [4, 2, 3, 5]
-    assert left[0][0] < 0.1
-    assert all(0.28 <= at < 1.0 for at, _ in left[1:])
+    assert [number for _, number in left] == [4, 2, 3, 6, 5, 7]
+    assert all(at < 0.2 for at, number in left if number in (2, 3, 4, 6))
+    assert all(0.39 <= at < 1.5 for at, number in left if number in (5, 7))
 
 
 async def test_a_storm_that_is_over_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,5 +93,6 @@ async def test_a_storm_that_is_over_holds_up_nobody(monkeypatch: pytest.MonkeyPa
 
     left = await carried(rush)
 
-    assert all(at < 1.0 for at, _ in left)
+    assert len(left) == 6
+    assert all(at < 1.5 for at, _ in left)
     assert not rush.on
