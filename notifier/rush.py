@@ -6,7 +6,7 @@ from collections import deque
 
 _SPAN = 2.0  # seconds over which is counted
 _MANY = 400  # facts in that time: as many as a hundred complaints a second bring
-_MAILS = 85.0  # a second that are sent all the same, those of emergencies not counted
+_MAILS = 80.0  # a second that are sent all the same, those of emergencies not counted
 _LOOK = 0.25  # seconds between two looks whether it is over
 
 
