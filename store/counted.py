@@ -136,7 +136,7 @@ async def read(pool: asyncpg.Pool, spans: Sequence[Moments]) -> Cases:
             async with asyncio.TaskGroup() as tasks:
                 for conn in lent:
                     tasks.create_task(ask(conn), name="read counted cases")
-        except* Exception as errors:
+        except ExceptionGroup as errors:
             # Whoever asked knows what to do where the server is away, of one error.
             raise errors.exceptions[0] from None
     columns = await asyncio.to_thread(

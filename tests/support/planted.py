@@ -53,6 +53,8 @@ PLAIN: Mapping[str, str] = {
     "accounts": "*",  # of who works for the city: `put_staff` names Pat Moore
     "answers": "*",
     "apps": "*",  # of programs
+    "bus_samples": "*",  # figures
+    "canaries": "*",  # of no resident
     "case_words": "*",  # made of the others
     "cases": "reference status channel language predicted_type problem_type model place_source "
     "district department outcome place_outcome refer_to refer_how alternatives place_choices "
