@@ -28,6 +28,7 @@ from bus.files import Settings as FileSettings
 from bus.files import open_files
 from channels.imap_session import open_session
 from gateway.engines import Nats, Postgres
+from gateway.run import look_rarely, what_is_there_stays
 from store.migrate import migrate
 from store.pool import Settings as PoolSettings
 from store.pool import open_pool
@@ -150,6 +151,8 @@ async def measure(count: int, folder: Path) -> dict[str, object]:
                     await session.fetch(uid)
             floor = time.monotonic() - began
 
+            look_rarely()
+            what_is_there_stays()  # as `buckstop run` does
             stop = asyncio.Event()
             holding = asyncio.create_task(_longest_hold(stop))
             began = time.monotonic()

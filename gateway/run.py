@@ -65,8 +65,7 @@ async def _run(
         # A thread that comes back from a disk waits this long for the event loop to let go; the
         # default of 5 ms would be the longest part of an answer. Elsewhere nobody waits for it.
         sys.setswitchinterval(0.0005)
-    # What is open by now stays; looking through it again and again was a tenth of the work.
-    gc.set_threshold(20_000, 20, 50)
+    look_rarely()
     if "web" in names:
         _look_at_port(settings)
     city_of(settings)  # its faults are told before anything starts
@@ -105,13 +104,23 @@ async def _run(
             async with asyncio.TaskGroup() as tasks:
                 for service in services:
                     tasks.create_task(service.run(stop), name=service.name)
-                gc.collect()
-                gc.freeze()
+                what_is_there_stays()
                 if not stop.is_set():
                     await welcome(house, time.monotonic() - began)
                     tell_ready()
                 await stop.wait()
                 log.info("stopping: what is in hand is finished first")
+
+
+def look_rarely() -> None:
+    """Have the garbage collector look seldom: it was a tenth of the work."""
+    gc.set_threshold(20_000, 20, 50)
+
+
+def what_is_there_stays() -> None:
+    """What is open by now is looked through no more; that would hold the loop for 0.1 s."""
+    gc.collect()
+    gc.freeze()
 
 
 async def _end(companion: Companion, starting: "asyncio.Task[None]") -> None:
