@@ -5,8 +5,8 @@ SHELL := /bin/sh
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || command -v python3)
 # A distribution builds its Python with the compiler's profile of how it is used; one that somebody
-# built by hand or with pyenv is often half slower.
-FASTEST := $(firstword $(wildcard /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13))
+# built by hand or with pyenv is often half slower. Of some distributions it is only a part.
+FAST := /usr/bin/python3.11 /usr/bin/python3.12 /usr/bin/python3.13
 TOOLS := .tools
 VENV := .venv
 BIN := $(VENV)/bin
@@ -95,9 +95,10 @@ $(STAMP): requirements.lock pyproject.toml gateway/assets/package-lock.json gate
 	    [ -z "$$MIRROR" ] || export UV_DEFAULT_INDEX="$$MIRROR"; \
 	fi; \
 	echo "Making the environment (once)…" && \
-	{ [ -x $(BIN)/python ] || \
-	  { [ -n "$(FASTEST)" ] && "$$UV" venv --quiet --python "$(FASTEST)" $(VENV) 2>/dev/null; } || \
-	  "$$UV" venv --quiet --python ">=3.11" $(VENV); } && \
+	WITH=">=3.11"; for FOUND in $(FAST); do \
+	    ! $$FOUND -c "import asyncio, ctypes, lzma, sqlite3, ssl" 2>/dev/null || { WITH=$$FOUND; break; }; \
+	done; \
+	{ [ -x $(BIN)/python ] || "$$UV" venv --quiet --python "$$WITH" $(VENV); } && \
 	"$$UV" pip sync --quiet --python $(BIN)/python requirements.lock && \
 	"$$UV" pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $@

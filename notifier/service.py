@@ -302,6 +302,16 @@ class Carrier:
 
         Raises when some must come again: `NotYet` when the mail server is away as a whole.
         """
+        if self._rush.on:
+            urgent = [fact for fact in facts if isinstance(fact, NoticeQueued) and fact.urgent]
+            facts = [fact for fact in facts if not (isinstance(fact, NoticeQueued) and fact.urgent)]
+            if urgent:
+                await self._carry(urgent)  # and told of before the others wait
+            if facts:
+                await self._rush.make_way(len(facts))
+        await self._carry(facts)
+
+    async def _carry(self, facts: Sequence[Fact]) -> None:
         clock = asyncio.get_running_loop().time
         waiting: list[Again] = []
         ready: dict[UUID, NoticeQueued] = {}
@@ -325,9 +335,10 @@ class Carrier:
                 ready[fact.message_id] = fact
 
         told += await self._hold_back(ready)
-        outcomes = await self._send(list(ready.values()))
+        mails = [_mail(notice) for notice in ready.values()]
+        outcomes = await self._sender.send(mails) if mails else []
         now = datetime.now(UTC)
-        for notice, outcome in outcomes:
+        for notice, outcome in zip(ready.values(), outcomes, strict=True):
             match outcome:
                 case Again() | Unknown():
                     again = outcome if isinstance(outcome, Again) else Again(outcome.reason)
@@ -356,20 +367,6 @@ class Carrier:
             if all(why.nobody_there for why in waiting):
                 raise NotYet(sentence)
             raise MailPutOff(sentence)
-
-    async def _send(self, notices: list[NoticeQueued]) -> list[tuple[NoticeQueued, Outcome]]:
-        if not self._rush.on:
-            return await self._hand_over(notices)
-        sent = await self._hand_over([notice for notice in notices if notice.urgent])
-        others = [notice for notice in notices if not notice.urgent]
-        await self._rush.make_way(len(others))
-        return sent + await self._hand_over(others)
-
-    async def _hand_over(self, notices: list[NoticeQueued]) -> list[tuple[NoticeQueued, Outcome]]:
-        if not notices:
-            return []
-        outcomes = await self._sender.send([_mail(notice) for notice in notices])
-        return list(zip(notices, outcomes, strict=True))
 
     async def _hold_back(self, ready: dict[UUID, NoticeQueued]) -> list[Fact]:
         """Take out of `ready` what is over the budget, and say so; what goes first stands first."""

@@ -1,12 +1,13 @@
 """In a storm emergencies are told of at once, other mails make way, and none is lost."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from uuid import UUID
 
 import pytest
 
-from bus.contracts import Fact, NoticeQueued
+from bus.contracts import Fact, NoticeQueued, NoticeSent
 from notifier import rush as rush_
 from notifier.rush import Rush
 from notifier.senders import Mail, Outcome, Sent
@@ -83,6 +84,39 @@ async def test_in_a_storm_emergencies_go_first_and_the_others_make_way(
     assert [number for _, number in left] == [4, 2, 3, 6, 5, 7]
     assert all(at < 0.2 for at, number in left if number in (2, 3, 4, 6))
     assert all(0.39 <= at < 1.5 for at, number in left if number in (5, 7))
+
+
+async def test_what_was_sent_of_emergencies_is_told_before_the_others_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(rush_, "_MAILS", 0.01)
+    rush = Rush()
+    rush.heard(rush_._MANY + 1)
+    told: list[Fact] = []
+
+    async def tell(facts: Sequence[Fact]) -> None:
+        told.extend(facts)
+
+    carrier = Carrier(Street(), tell, rush=rush)
+    await carrier.carry(FIRST)
+    told.clear()
+    waiting = asyncio.create_task(carrier.carry(SECOND))
+    await asyncio.sleep(0.1)
+
+    assert not waiting.done()
+    assert [one.notice_id.int for one in told if isinstance(one, NoticeSent)] == [6]
+    waiting.cancel()
+
+
+async def test_only_emergencies_wait_for_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rush_, "_MAILS", 0.01)
+    rush = Rush()
+    rush.heard(rush_._MANY + 1)
+    carrier = Carrier(Street(), nobody, rush=rush)
+    await carrier.carry(FIRST)
+
+    async with asyncio.timeout(1):
+        await carrier.carry([notice(8, urgent=True)])
 
 
 async def test_a_storm_that_is_over_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
