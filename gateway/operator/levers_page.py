@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import structlog
@@ -79,18 +80,10 @@ async def pause(request: web.Request) -> web.StreamResponse:
         errors["why"] = _("Say in a few words why.")
     if not errors:
         until = datetime.now(UTC) + timedelta(minutes=int(typed["minutes"]))
-        by = request[ACCOUNT].login
-        try:
-            async with request.config_dict[POOL].acquire() as conn:
-                await levers.pause(
-                    conn, request.config_dict[BUS], typed["what"], until=until, by=by,
-                    why=typed["why"],
-                )  # fmt: skip
-        except (Refused, Unavailable) as error:
-            errors["what"] = _("This could not be done: %(reason)s.") % {"reason": str(error)}
+        pull = partial(levers.pause, what=typed["what"], until=until, why=typed["why"])
+        errors = await _pulled(request, pull, at="what")
     if errors:
         return await _page(request, typed=typed, errors=errors, status=422)
-    request.config_dict[COLLECTOR].forget()
     raise web.HTTPSeeOther("/ops/levers?done=pause")
 
 
@@ -98,14 +91,9 @@ async def pause(request: web.Request) -> web.StreamResponse:
 async def resume(request: web.Request) -> web.StreamResponse:
     """Let what is paused go on."""
     form = await request.post()
-    what = str(form.get("what", ""))
-    try:
-        async with request.config_dict[POOL].acquire() as conn:
-            await levers.resume(conn, request.config_dict[BUS], what, by=request[ACCOUNT].login)
-    except (Refused, Unavailable) as error:
-        errors = {"resume": _("This could not be done: %(reason)s.") % {"reason": str(error)}}
+    pull = partial(levers.resume, what=str(form.get("what", "")))
+    if errors := await _pulled(request, pull, at="resume"):
         return await _page(request, errors=errors, status=422)
-    request.config_dict[COLLECTOR].forget()
     raise web.HTTPSeeOther("/ops/levers?done=resume")
 
 
@@ -159,17 +147,11 @@ async def drain(request: web.Request) -> web.StreamResponse:
     if not why or len(why) > WORDS:
         errors["drain-why"] = _("Say in a few words why.")
     if not errors:
-        try:
-            async with request.config_dict[POOL].acquire() as conn:
-                await levers.drain(
-                    conn, request.config_dict[BUS], process, by=request[ACCOUNT].login, why=why
-                )
-        except (Refused, Unavailable) as error:
-            errors["process"] = _("This could not be done: %(reason)s.") % {"reason": str(error)}
+        pull = partial(levers.drain, named=process, why=why)
+        errors = await _pulled(request, pull, at="process")
     if errors:
         typed = {"process": process, "drain-why": why}
         return await _page(request, typed=typed, errors=errors, status=422)
-    request.config_dict[COLLECTOR].forget()
     raise web.HTTPSeeOther("/ops/levers?done=drain")
 
 
@@ -177,15 +159,23 @@ async def drain(request: web.Request) -> web.StreamResponse:
 async def undrain(request: web.Request) -> web.StreamResponse:
     """Have it work again."""
     form = await request.post()
-    process = str(form.get("process", ""))
+    pull = partial(levers.undrain, named=str(form.get("process", "")))
+    if errors := await _pulled(request, pull, at="undrain"):
+        return await _page(request, errors=errors, status=422)
+    raise web.HTTPSeeOther("/ops/levers?done=undrain")
+
+
+async def _pulled(
+    request: web.Request, pull: Callable[..., Coroutine[Any, Any, object]], *, at: str
+) -> Problems:
+    """Pulls a lever in the operator's name; why it could not be done stands `at` that field."""
     try:
         async with request.config_dict[POOL].acquire() as conn:
-            await levers.undrain(conn, request.config_dict[BUS], process, by=request[ACCOUNT].login)
+            await pull(conn, request.config_dict[BUS], by=request[ACCOUNT].login)
     except (Refused, Unavailable) as error:
-        errors = {"undrain": _("This could not be done: %(reason)s.") % {"reason": str(error)}}
-        return await _page(request, errors=errors, status=422)
+        return {at: _("This could not be done: %(reason)s.") % {"reason": str(error)}}
     request.config_dict[COLLECTOR].forget()
-    raise web.HTTPSeeOther("/ops/levers?done=undrain")
+    return {}
 
 
 async def _processes(request: web.Request) -> list[Sign]:
