@@ -6,7 +6,7 @@ stream. Telling is plain NATS: who was not there when it was told looks again wi
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
@@ -22,6 +22,7 @@ log = structlog.stdlib.get_logger()
 
 # Outside of every stream's subjects.
 _PULLED = "buckstop.levers"
+_LOOK = "buckstop.look"
 
 
 async def pause(client: Client, stream: str, durable: str, until: datetime) -> None:
@@ -63,9 +64,44 @@ async def heard(client: Client) -> AsyncIterator[asyncio.Event]:
     async def hear(_: Msg) -> None:
         pulled.set()
 
-    subscription = await client.subscribe(_PULLED, cb=hear)
-    try:
+    async with _subscribed(client, _PULLED, hear):
         yield pulled
+
+
+async def have_looked(client: Client, channel: str) -> None:
+    """
+    Have a channel go and look at once, wherever it runs. Whether somebody heard it, their signs of
+    life tell. Raises `Unavailable` without a bus.
+    """
+    try:
+        await client.publish(_LOOK, channel.encode())
+        await client.flush(timeout=2)
+    except (nats.errors.Error, OSError, TimeoutError) as error:
+        raise Unavailable(f"NATS: {type(error).__name__}") from error
+
+
+@asynccontextmanager
+async def looking_when_asked(
+    client: Client, channels: Mapping[str, Callable[[], None]]
+) -> AsyncIterator[None]:
+    """Calls what has a channel look, whenever somebody wants it to."""
+
+    async def hear(msg: Msg) -> None:
+        look = channels.get(msg.data.decode("utf-8", "replace"))
+        if look is not None:
+            look()
+
+    async with _subscribed(client, _LOOK, hear):
+        yield
+
+
+@asynccontextmanager
+async def _subscribed(
+    client: Client, subject: str, hear: Callable[[Msg], Awaitable[None]]
+) -> AsyncIterator[None]:
+    subscription = await client.subscribe(subject, cb=hear)
+    try:
+        yield
     finally:
         if not client.is_closed:
             await subscription.unsubscribe()

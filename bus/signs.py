@@ -40,6 +40,9 @@ class Place(BaseModel):
     waiting: int = 0
     trouble: str = ""
     access_ends: datetime | None = None
+    tried_at: datetime | None = None
+    refused: bool = False
+    """It does not let us in: a password or a token is wrong."""
 
 
 Resting = Literal["", "finishing", "drained"]

@@ -31,6 +31,10 @@ class Watched:
     """In words, for an operator; empty when all is well."""
     access_ends: datetime | None = None
     """When somebody has to allow us in again; None: never, or nobody has said."""
+    tried_at: datetime | None = None
+    """When it last tried to look, well or not."""
+    refused: bool = False
+    """It does not let us in: somebody has to enter another password, or allow us in again."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,8 @@ class Channel:
     run: Callable[[asyncio.Event], Coroutine[Any, Any, None]] | None = None
     state: Callable[[], Sequence[Watched]] | None = None
     """The places where it goes and looks, as they are now."""
+    look_now: Callable[[], None] | None = None
+    """Has it go and look at once, whatever it waits for."""
     audit: Callable[[], Coroutine[Any, Any, Sequence[Reviewed]]] | None = None
     """Holds what lies there against the ledger, and brings in what is missing."""
     listeners: Sequence[Listener] = ()

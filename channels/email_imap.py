@@ -19,20 +19,20 @@ from uuid import UUID
 import structlog
 
 from bus.errors import Unavailable
+from bus.waiting import first
 from channels.base import Channel, Reviewed, Surroundings, Watched
 from channels.email_intake import EmailIntake, Understood, id_of
 from channels.email_settings import MailboxSettings
-from channels.imap_oauth import tokens_for
 from channels.imap_session import (
     AT_ONCE,
     CommandRefused,
     ImapSession,
     ImapTrouble,
     SignInRefused,
-    open_session,
 )
 from channels.mail_limits import Limits
 from channels.mail_reader import MailReader
+from channels.mailbox_access import Access
 from channels.mailbox_memory import MailboxMemory
 from channels.photos import Darkroom
 
@@ -68,7 +68,9 @@ class EmailChannel:
         self._watches = [Watch(one.name) for one in mailboxes]
 
     def channel(self) -> Channel:
-        return Channel("email", run=self.run, state=self.state, audit=self.audit)
+        return Channel(
+            "email", run=self.run, state=self.state, audit=self.audit, look_now=self.look_now
+        )
 
     def state(self) -> Sequence[Watched]:
         return [replace(watch.now, access_ends=watch.access_ends) for watch in self._watches]
@@ -77,6 +79,10 @@ class EmailChannel:
         async with reader_for(self._settings) as reader, asyncio.TaskGroup() as tasks:
             for mailbox in self._mailboxes(reader):
                 tasks.create_task(mailbox.run(stop), name=f"mailbox {mailbox.name}")
+
+    def look_now(self) -> None:
+        for watch in self._watches:
+            watch.wanted.set()
 
     async def audit(self) -> Sequence[Reviewed]:
         async with reader_for(self._settings) as reader:
@@ -116,17 +122,27 @@ class Watch:
     def __init__(self, name: str) -> None:
         self.now = Watched(name, None, 0)
         self.access_ends: datetime | None = None
+        self.wanted = asyncio.Event()
+        """Somebody wants it to be looked at now."""
 
     def looked(self, waiting: int) -> None:
-        before, self.now = self.now, Watched(self.now.place, datetime.now(UTC), waiting)
+        now = datetime.now(UTC)
+        before, self.now = self.now, Watched(self.now.place, now, waiting, tried_at=now)
         if before.trouble:
             log.info("mailbox well again", mailbox=self.now.place)
         if waiting != before.waiting or before.looked_at is None:
             log.info("mailbox looked at", mailbox=self.now.place, waiting=waiting)
 
-    def failed(self, trouble: str) -> None:
+    def failed(self, trouble: str, *, refused: bool = False) -> None:
         before = self.now
-        self.now = Watched(before.place, before.looked_at, before.waiting, trouble)
+        self.now = Watched(
+            before.place,
+            before.looked_at,
+            before.waiting,
+            trouble,
+            tried_at=datetime.now(UTC),
+            refused=refused,
+        )
         if before.trouble != trouble:
             log.warning("mailbox in trouble", mailbox=before.place, trouble=trouble)
 
@@ -159,7 +175,7 @@ class Mailbox:
         self.ledger = around.ledger
         self.name = settings.name
         self._watch = watch
-        self._tokens = tokens_for(settings, around.data)
+        self._access = Access(settings, around.data)
         self.stumbles: dict[tuple[str, str, int], tuple[int, float]] = {}
         """What could not be fetched, by mailbox, folder and UID: how often, and since when."""
         self._elsewhere: dict[str, int] = {}
@@ -171,11 +187,11 @@ class Mailbox:
         while not stop.is_set():
             looked_at = self._watch.now.looked_at
             try:
-                async with open_session(self.settings, self._tokens) as session:
-                    self._watch.access_ends = self._tokens.ends if self._tokens else None
+                async with self._access.open() as session:
+                    self._watch.access_ends = self._access.ends
                     await self._stay(session, stop)
             except SignInRefused as error:
-                self._watch.failed(str(error))
+                self._watch.failed(str(error), refused=True)
                 wait = SIGN_IN_AGAIN
             except (ImapTrouble, CommandRefused, Unavailable, OSError, TimeoutError) as error:
                 self._watch.failed(str(error) or type(error).__name__)
@@ -189,7 +205,8 @@ class Mailbox:
                 wait = 0.0
             if self._watch.now.looked_at != looked_at:
                 wait = min(wait, 0.5)  # it was well in between
-            await _pause(wait, stop)
+            await first(wait, stop, self._watch.wanted)
+            self._watch.wanted.clear()
 
     async def _stay(self, session: ImapSession, stop: asyncio.Event) -> None:
         if not self.settings.keep_in_inbox:
@@ -202,13 +219,16 @@ class Mailbox:
                 self._watch.looked(waiting)
                 while waiting and wait < _QUICK and not stop.is_set():
                     # What was told a moment ago is in the books a moment later.
-                    await _pause(wait, stop)
+                    await first(wait, stop)
                     before, waiting = waiting, await folder.look(stop)
                     wait = 0.05 if waiting < before else wait * 1.5
                     self._watch.looked(waiting)
                 if not stop.is_set():
                     longest = _LATER if waiting else self.settings.idle
-                    await session.wait_for_news(min(self.settings.poll_every, longest), stop)
+                    await session.wait_for_news(
+                        min(self.settings.poll_every, longest), stop, self._watch.wanted
+                    )
+                    self._watch.wanted.clear()
 
     async def review(self) -> list[Reviewed]:
         """What lies in Processed and INBOX, held against the ledger; what it lacks is told."""
@@ -220,7 +240,7 @@ class Mailbox:
             place = f"{self.name} {name}"
             try:
                 async with (
-                    open_session(settings, self._tokens) as session,
+                    self._access.open() as session,
                     Pipeline(self, name, only_missing=True) as pipeline,
                 ):
                     held = await Folder(self, session, pipeline).review()
@@ -236,11 +256,6 @@ class Mailbox:
                 await self.memory.enter(self.name, name, validity)
                 self._elsewhere[name] = validity
             await self.memory.told(self.name, name, mails)
-
-
-async def _pause(seconds: float, stop: asyncio.Event) -> None:
-    with suppress(TimeoutError):
-        await asyncio.wait_for(stop.wait(), seconds)
 
 
 class Pipeline:

@@ -9,13 +9,12 @@ import asyncio
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import aiohttp
 import structlog
 
-from channels.email_settings import MailboxSettings, OAuthSettings
-from channels.oauth_memory import TokenFile, token_file
+from channels.email_settings import OAuthSettings
+from channels.kept_secret import KeptSecret
 
 log = structlog.stdlib.get_logger()
 
@@ -35,14 +34,6 @@ class NoToken(Exception):
         self.lasting = lasting
 
 
-def tokens_for(mailbox: MailboxSettings, data: Path | None) -> "Tokens | None":
-    """The access tokens of a mailbox, kept below the data directory; None where it needs none."""
-    if mailbox.oauth is None:
-        return None
-    given = mailbox.oauth.refresh_token.get_secret_value()
-    return Tokens(mailbox.oauth, keep=token_file(data, mailbox.name, given))
-
-
 class Tokens:
     """The access tokens of one mailbox. `keep` is where a refresh token outlives us."""
 
@@ -50,7 +41,7 @@ class Tokens:
         self,
         settings: OAuthSettings,
         now: Callable[[], float] = time.monotonic,
-        keep: TokenFile | None = None,
+        keep: KeptSecret | None = None,
     ) -> None:
         self._settings = settings
         self._given = settings.refresh_token.get_secret_value()
@@ -82,7 +73,10 @@ class Tokens:
         try:
             await self._ask()
         except NoToken as error:
-            if not error.lasting or self._refresh_token == self._given:
+            if not error.lasting:
+                raise
+            if self._refresh_token == self._given:
+                self._refresh_token = ""  # an operator may enter another one
                 raise
             # The one that we kept is worth nothing any more; perhaps the settings' own still is.
             log.warning("a kept refresh token is refused; the one in the settings is tried")
@@ -117,7 +111,7 @@ class Tokens:
             raise NoToken(
                 f"{self._settings.token_url} gives no access token "
                 f"({told.get('error', status)!s:.60}): somebody has to allow us into the mailbox "
-                "again and put the new refresh token into the settings.",
+                "again and enter the new refresh token.",
                 lasting=True,
             )
         self._token = told["access_token"]
@@ -126,7 +120,10 @@ class Tokens:
         if newest != self._refresh_token:
             self._refresh_token = newest
             if self._keep:
-                await asyncio.to_thread(self._keep.write, newest)
+                try:
+                    await asyncio.to_thread(self._keep.write, newest)
+                except OSError as error:
+                    log.error("a new refresh token cannot be kept", error=type(error).__name__)
         life = _seconds(told.get("expires_in")) or _LIFE
         if left := _seconds(told.get("refresh_token_expires_in")):
             self.ends = datetime.now(UTC) + timedelta(seconds=left)

@@ -383,21 +383,21 @@ class ImapSession:
                     now |= dict(zip(_numbers(told[2]), _numbers(told[3]), strict=False))
         return Moved(validity, now, stay=stay)
 
-    async def wait_for_news(self, seconds: float, stop: asyncio.Event) -> None:
+    async def wait_for_news(self, seconds: float, *wakes: asyncio.Event) -> None:
         """
-        Returns when something happened in the open folder, after `seconds`, or when asked to
-        stop. Without IDLE it only waits.
+        Returns when something happened in the open folder, after `seconds`, or when one of `wakes`
+        is set. Without IDLE it only waits.
         """
         if not self.can("IDLE"):
-            await self._sleep(seconds, stop)
+            await self._sleep(seconds, *wakes)
             await self._ok(self._command("NOOP"))
             return
         self._drain()
         command = lib.IdleCommand(self._protocol.new_tag(), self._protocol.idle_queue)
         idling = asyncio.ensure_future(self._protocol.execute(command))
         news = asyncio.ensure_future(self._news())
-        stopping = asyncio.ensure_future(stop.wait())
-        anything: set[asyncio.Future[Any]] = {idling, news, stopping, self._protocol.lost}
+        waking = [asyncio.ensure_future(one.wait()) for one in wakes]
+        anything: set[asyncio.Future[Any]] = {idling, news, *waking, self._protocol.lost}
         try:
             await asyncio.wait(
                 anything,
@@ -419,7 +419,7 @@ class ImapSession:
             self._is_well = False
             raise ImapTrouble(f"{self._settings.host}: {type(error).__name__}") from error
         finally:
-            for one in (idling, news, stopping):
+            for one in (idling, news, *waking):
                 one.cancel()
 
     async def _news(self) -> None:
@@ -428,13 +428,14 @@ class ImapSession:
             if any(re.search(rb"EXISTS|EXPUNGE|RECENT|BYE", bytes(line)) for line in lines):
                 return
 
-    async def _sleep(self, seconds: float, stop: asyncio.Event) -> None:
-        stopping = asyncio.ensure_future(stop.wait())
-        anything: set[asyncio.Future[Any]] = {stopping, self._protocol.lost}
+    async def _sleep(self, seconds: float, *wakes: asyncio.Event) -> None:
+        waking = [asyncio.ensure_future(one.wait()) for one in wakes]
+        anything: set[asyncio.Future[Any]] = {*waking, self._protocol.lost}
         try:
             await asyncio.wait(anything, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            stopping.cancel()
+            for one in waking:
+                one.cancel()
 
     def _drain(self) -> None:
         while not self._protocol.idle_queue.empty():

@@ -5,7 +5,6 @@ Nothing is remembered between two starts: the ledger knows what we have.
 """
 
 import asyncio
-import contextlib
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ import structlog
 
 from bus.errors import Unavailable
 from bus.identity import complaint_id
+from bus.waiting import first
 from channels.base import Ledger, Reviewed, Watched
 from channels.sms_client import TROUBLE, open_twilio
 from channels.sms_settings import TwilioSettings
@@ -61,6 +61,8 @@ class Poller:
         self.trouble = ""
         """Why the last look failed; empty when it did not."""
         self._waiting = 0
+        self._wanted = asyncio.Event()
+        self._last_tried: datetime | None = None
 
     async def run(self, stop: asyncio.Event) -> None:
         """Look at once and every `poll_every` seconds until asked to stop."""
@@ -72,8 +74,12 @@ class Poller:
                 since = began - _OVERLAP - timedelta(seconds=self._settings.grace)
             else:
                 wait = min(wait, _NO_ANSWER)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(stop.wait(), wait)
+            await first(wait, stop, self._wanted)
+            self._wanted.clear()
+
+    def look_now(self) -> None:
+        """Have it look at once."""
+        self._wanted.set()
 
     async def look(self, since: datetime, *, grace: float | None = None) -> Look:
         """
@@ -103,7 +109,9 @@ class Poller:
 
     def state(self) -> list[Watched]:
         """How it stands with Twilio's list."""
-        return [Watched(PLACE, self.last_looked, self._waiting, self.trouble)]
+        return [
+            Watched(PLACE, self.last_looked, self._waiting, self.trouble, tried_at=self._last_tried)
+        ]
 
     async def audit(self) -> list[Reviewed]:
         """Hold Twilio's list of the last `look_back` hours against the ledger."""
@@ -119,9 +127,11 @@ class Poller:
             await self.look(since)
         except _TROUBLE as error:
             self.trouble = _in_words(error)
+            self._last_tried = self._now()
             log.warning("Twilio's list not read", error=type(error).__name__)
             return False
         self.trouble = ""
+        self._last_tried = self._now()
         return True
 
     async def _listed(self, since: datetime) -> list[dict[str, Any]]:

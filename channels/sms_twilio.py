@@ -72,6 +72,7 @@ class TwilioSms:
             listeners=[self.photos.listener()],
             state=self.poller.state,
             audit=self.poller.audit,
+            look_now=self.poller.look_now,
         )
 
     async def receive(self, request: web.Request) -> web.Response:

@@ -28,6 +28,7 @@ from bus import levers as bus_levers
 from bus import snapshots
 from bus.connect import Bus
 from bus.errors import Refused
+from channels.kept_secret import PASSWORDS, TOKENS
 from gateway.engines import postgres_program
 from gateway.operator.levers import durables
 from gateway.settings import Settings
@@ -37,7 +38,7 @@ from store.migrate import pending, version
 log = structlog.stdlib.get_logger()
 
 FORMAT = 1
-_BESIDE = ("secret", "oauth")
+_BESIDE = ("secret", TOKENS, PASSWORDS)
 """What else of the data directory is kept: small, and not to be made anew."""
 _STILL = 20.0  # seconds until nothing is in hand
 _LONGEST_PAUSE = timedelta(minutes=10)

@@ -185,7 +185,7 @@ def _run(
     with contextlib.suppress(BadCity):  # told once the run begins
         _ = city_of(settings).emergency_words  # made ready once, and not by each process
     fork_all(beside, main)
-    return _go(run_(settings, names, welcome, beside=beside, stage=stage))
+    return _go(run_(settings, names, welcome, beside=beside, config=where.config, stage=stage))
 
 
 # ── complaints ──────────────────────────────────────────────────────────────────────────────────

@@ -23,6 +23,7 @@ from typing import Protocol
 import structlog
 
 from bus.service import Service
+from bus.waiting import first
 from gateway.engines import Engines, EngineTrouble, die_with_parent
 from gateway.settings import PREFIX, Settings
 
@@ -33,6 +34,7 @@ READY = "BUCKSTOP_READY_FD"
 
 _START = 120.0  # seconds; it may have to learn the city's examples first
 _FINISH = 30.0  # seconds to finish what is in hand
+_HUNG_AFTER = 3.0  # seconds of that for one that is to be started again
 _LONGEST_WAIT = 30.0  # seconds between two tries to start it again
 
 
@@ -56,6 +58,10 @@ class Companion:
         self._engines: Engines | None = None
         self._fork: _Fork | None = None
         self._process: _Process | None = None
+        self._waiting: list[asyncio.Future[None]] = []
+        """Those who asked for it to be started again, and wait for that."""
+        self._asked_for = asyncio.Event()
+        self._starting = False
         self.service = Service(f"companion {' '.join(names)}", self._watch)
 
     def fork(self, main: Callable[[], None], others: Sequence["Companion"]) -> None:
@@ -110,8 +116,21 @@ class Companion:
                 f"The services {', '.join(self.names)} did not start; the lines above say why."
             )
 
-    async def end(self) -> None:
-        """Let it finish what is in hand; it is gone when this returns."""
+    async def start_again(self) -> None:
+        """
+        End its process, by force where it hangs, and return once the services run again. What was
+        in hand comes again. While `service` runs; raises `EngineTrouble` when they do not start.
+        """
+        log.warning("services are started again", services=self.names)
+        started = asyncio.get_running_loop().create_future()
+        self._waiting.append(started)
+        self._asked_for.set()
+        if not self._starting:
+            await self.end(_HUNG_AFTER)
+        await started
+
+    async def end(self, patience: float = _FINISH) -> None:
+        """Let it finish what is in hand, for `patience` seconds; it is gone when this returns."""
         if self._fork is not None:
             self._fork.dismiss()
             self._fork = None
@@ -121,7 +140,7 @@ class Companion:
         with contextlib.suppress(ProcessLookupError):
             process.send_signal(signal.SIGTERM)
         try:
-            await asyncio.wait_for(process.wait(), _FINISH)
+            await asyncio.wait_for(process.wait(), patience)
         except TimeoutError:
             log.warning("the services did not finish in time", services=self.names)
             process.kill()
@@ -135,14 +154,16 @@ class Companion:
         try:
             while await self._lives_until(asked):
                 code = self._process.returncode if self._process is not None else None
-                log.error("services ended", services=self.names, code=code, again_in=wait)
-                await asyncio.wait([asked], timeout=wait)
+                if not self._waiting:
+                    log.error("services ended", services=self.names, code=code, again_in=wait)
+                    await first(wait, stop, self._asked_for)
                 if not stop.is_set():
                     wait = min(_LONGEST_WAIT, 2 * wait)
                     await self._start_again(asked)
         finally:
             asked.cancel()
             await self.end()
+            self._tell_who_waits("Buckstop ends.")
 
     async def _lives_until(self, asked: "asyncio.Task[bool]") -> bool:
         """Returns when it ended by itself (True) or somebody asked for it (False)."""
@@ -156,15 +177,32 @@ class Companion:
     async def _start_again(self, asked: "asyncio.Task[bool]") -> None:
         if self._engines is None:
             raise RuntimeError("a companion that was never started")
+        self._starting = True
+        self._asked_for.clear()
         starting = asyncio.create_task(self.start(self._engines), name="companion starts again")
         await asyncio.wait([starting, asked], return_when=asyncio.FIRST_COMPLETED)
         if asked.done():
             await self.end()
+        trouble = ""
         try:
             await starting
             log.warning("services run again", services=self.names)
         except EngineTrouble as error:
-            log.error("services do not start", services=self.names, error=str(error))
+            trouble = str(error)
+            log.error("services do not start", services=self.names, error=trouble)
+        finally:
+            self._starting = False
+            self._tell_who_waits(trouble)
+
+    def _tell_who_waits(self, trouble: str) -> None:
+        for one in self._waiting:
+            if one.done():  # they have left
+                continue
+            if trouble:
+                one.set_exception(EngineTrouble(trouble))
+            else:
+                one.set_result(None)
+        self._waiting.clear()
 
 
 def fork_all(companions: Sequence[Companion], main: Callable[[], None]) -> None:

@@ -18,6 +18,7 @@ from bus.connect import Bus, open_bus
 from bus.contracts import Fact
 from bus.errors import Unavailable
 from bus.files import Files, open_files
+from bus.levers import looking_when_asked
 from bus.publish import Tell
 from bus.service import Service
 from bus.signs import Place, Sign, answer
@@ -34,6 +35,7 @@ from gateway.draining import Drain
 from gateway.engines import Engines
 from gateway.house import House
 from gateway.http import serve
+from gateway.keeper import Keeper
 from gateway.open311.desk import Open311Desk
 from gateway.operator.sampling import keep_sampling
 from gateway.pausing import unless_paused
@@ -90,6 +92,7 @@ async def open_house(
     engines: Engines,
     names: Collection[str],
     stage: Stage | None = None,
+    keeper: Keeper | None = None,
 ) -> AsyncIterator[House]:
     """A house on migrated engines for these services, its people known to the store."""
     reachable = settings.bus.model_copy(update={"url": engines.nats_url})
@@ -133,6 +136,7 @@ async def open_house(
             channels=open_channels(around, settings.channels),
             open311=desk,
             stage=stage,
+            keeper=keeper,
         )
 
 
@@ -220,7 +224,10 @@ def _away(city: City) -> Iterator[tuple[str, datetime | None, datetime | None]]:
 
 def _channels(house: House) -> Service:
     async def run(stop: asyncio.Event) -> None:
-        async with asyncio.TaskGroup() as tasks:
+        look_now = {
+            name: channel.look_now for name, channel in house.channels.items() if channel.look_now
+        }
+        async with looking_when_asked(house.bus.client, look_now), asyncio.TaskGroup() as tasks:
             tasks.create_task(stop.wait(), name="channels wait")
             for channel in house.channels.values():
                 if channel.run is not None:

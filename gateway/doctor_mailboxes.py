@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from channels.email_settings import MailboxSettings
-from channels.imap_oauth import tokens_for
-from channels.imap_session import CommandRefused, ImapTrouble, open_session
+from channels.imap_session import CommandRefused, ImapTrouble
+from channels.mailbox_access import Access
 
 
 class BadMailbox(Exception):
@@ -14,9 +14,8 @@ class BadMailbox(Exception):
 async def look_at_mailbox(settings: MailboxSettings, data: Path | None = None) -> str:
     """What can be said of a mailbox that is well. Raises `BadMailbox`."""
     hasty = settings.model_copy(update={"connect_seconds": 8.0, "command_seconds": 6.0})
-    tokens = tokens_for(settings, data)
     try:
-        async with open_session(hasty, tokens) as session:
+        async with Access(hasty, data).open() as session:
             try:
                 inbox = await session.select(settings.inbox)
             except CommandRefused as error:

@@ -12,7 +12,8 @@ from nats.aio.client import Client
 from bus.levers import heard
 from bus.service import Service
 from bus.signs import Resting
-from gateway.pausing import LOOK_AGAIN, first
+from bus.waiting import first
+from gateway.pausing import LOOK_AGAIN
 from store import levers
 from store.pool import AWAY
 

@@ -18,9 +18,9 @@ import sys
 import sysconfig
 import time
 import warnings
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO
@@ -34,6 +34,7 @@ from store.pool import AWAY
 
 log = structlog.stdlib.get_logger()
 
+_HUNG_AFTER = 3.0  # seconds in which an engine that is to be started again may end by itself
 _ROOM = 32 * 1024**2  # bytes on the disk without which nats-server need not be started again
 
 # One lock file for all users of a machine would shut out the second user: the wheel makes its own
@@ -62,12 +63,20 @@ def die_with_parent() -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGTERM)
 
 
+StartAgain = Callable[[], Awaitable[None]]
+
+
 @dataclass(frozen=True)
 class Engines:
     """Where the engines answer."""
 
     nats_url: str
     dsn: str
+    again: Mapping[str, StartAgain] = field(default_factory=dict)
+    """
+    Ends one of our own engines, by force where it hangs, and returns once it runs again: `nats`,
+    `postgresql`. Raises `EngineTrouble`.
+    """
 
 
 class Nats:
@@ -158,11 +167,15 @@ class Nats:
         self._refuses = self._refuses or b"JetStream failed to store a msg" in news
         return self._refuses and shutil.disk_usage(self._folder).free > _ROOM
 
-    async def stop(self) -> None:
+    async def stop(self, patience: float = 10.0) -> None:
         if self._process is not None:
-            await asyncio.to_thread(_end, self._process)
+            await asyncio.to_thread(_end, self._process, patience)
         if self._log is not None:
             self._log.close()
+
+    async def start_again(self) -> None:
+        await self.stop(_HUNG_AFTER)
+        await self.start()
 
 
 class Postgres:
@@ -254,6 +267,41 @@ class Postgres:
             PostgresServer._instances.pop(self._folder.resolve(), None)
             self._server = None
 
+    async def start_again(self) -> None:
+        # Its own way to stop waits for it, and one that hangs would have us wait for ever.
+        await asyncio.to_thread(_end_all_in, self._folder.resolve(), _HUNG_AFTER)
+        PostgresServer._instances.pop(self._folder.resolve(), None)
+        await self.start()
+
+
+class _Kept:
+    """An engine of ours that is started again when it died alone, or when somebody asks for it."""
+
+    def __init__(self, engine: Nats | Postgres) -> None:
+        self._engine = engine
+        self._name = type(engine).__name__
+        self._one = asyncio.Lock()
+
+    async def look(self) -> None:
+        async with self._one:
+            if self._engine.alive():
+                return
+            log.error("engine died or is stuck, starting it again", engine=self._name)
+            try:
+                await self._engine.start()
+                log.warning("engine runs again", engine=self._name)
+            except Exception as error:
+                # Whatever it is: a watch that ends here would never start it again.
+                log.error("engine does not start", engine=self._name, error=repr(error))
+
+    async def start_again(self) -> None:
+        async with self._one:
+            log.warning("engine is started again", engine=self._name)
+            try:
+                await self._engine.start_again()
+            except (OSError, TimeoutError) as error:
+                raise EngineTrouble(f"{self._name}: {type(error).__name__}.") from error
+
 
 @asynccontextmanager
 async def open_engines(
@@ -267,12 +315,15 @@ async def open_engines(
     nats = None if nats_url else Nats(data / "nats")
     postgres = None if dsn else Postgres(data / "pg")
     ours = [engine for engine in (nats, postgres) if engine is not None]
+    kept = {name: _Kept(one) for name, one in (("nats", nats), ("postgresql", postgres)) if one}
     watch: asyncio.Task[None] | None = None
     try:
         await asyncio.gather(*(engine.start() for engine in ours))
-        watch = asyncio.create_task(_watch(ours, patience), name="engines")
+        watch = asyncio.create_task(_watch([*kept.values()], patience), name="engines")
         yield Engines(
-            nats_url=nats.url if nats else nats_url, dsn=postgres.dsn if postgres else dsn
+            nats_url=nats.url if nats else nats_url,
+            dsn=postgres.dsn if postgres else dsn,
+            again={name: one.start_again for name, one in kept.items()},
         )
     finally:
         if watch is not None:
@@ -283,19 +334,11 @@ async def open_engines(
             await engine.stop()
 
 
-async def _watch(engines: list[Nats | Postgres], patience: float) -> None:
+async def _watch(engines: Sequence[_Kept], patience: float) -> None:
     while True:
         await asyncio.sleep(patience)
         for engine in engines:
-            if not engine.alive():
-                name = type(engine).__name__
-                log.error("engine died or is stuck, starting it again", engine=name)
-                try:
-                    await engine.start()
-                    log.warning("engine runs again", engine=name)
-                except Exception as error:
-                    # Whatever it is: a watch that ends here would never start it again.
-                    log.error("engine does not start", engine=name, error=repr(error))
+            await engine.look()
 
 
 def postgres_program(name: str) -> str:
@@ -371,11 +414,32 @@ def _works_in(pid: int, folder: Path) -> bool:
         return False
 
 
-def _end(process: "subprocess.Popen[bytes]") -> None:
+def _end_all_in(folder: Path, patience: float) -> None:
+    """End the PostgreSQL of a folder; by force, children too, if it has not within `patience` s."""
+    theirs = [one for one in psutil.process_iter() if _works_in(one.pid, folder)]
+    pids = {one.pid for one in theirs}
+
+    def wait(seconds: float) -> None:
+        until = time.monotonic() + seconds
+        while any(_works_in(pid, folder) for pid in pids) and time.monotonic() < until:
+            time.sleep(0.05)
+
+    for one in theirs:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if one.ppid() not in pids:  # the postmaster: nobody new, and all who are there leave
+                one.send_signal(signal.SIGINT)
+    wait(patience)
+    for one in theirs:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.kill()
+    wait(5)
+
+
+def _end(process: "subprocess.Popen[bytes]", patience: float) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGTERM)
         try:
-            process.wait(10)
+            process.wait(patience)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait(5)

@@ -10,6 +10,7 @@ from bus.files import Files
 from channels.base import Channel, Surroundings
 from channels.intake import Intake
 from gateway.demo.stage import Stage
+from gateway.keeper import Keeper
 from gateway.open311.desk import Open311Desk
 from gateway.settings import Settings
 from notifier.senders import Sender
@@ -39,6 +40,8 @@ class House:
     """None: the interface for other programs is turned off."""
     stage: Stage | None = None
     """The demo's own servers."""
+    keeper: Keeper | None = None
+    """What an operator can have started again; None: nothing."""
 
     @property
     def router(self) -> Router:

@@ -38,6 +38,7 @@ def application(house: House) -> web.Application:
     """The application, not yet served."""
     app = web.Application(client_max_size=_MOST_BYTES)
     app[keys.BUS] = house.bus
+    app[keys.KEEPER] = house.keeper
     app[keys.CHANNELS] = house.channels
     app[keys.POOL] = house.pool
     app[keys.FILES] = house.files

@@ -14,6 +14,7 @@ from channels.intake import Intake
 from channels.photos import Darkroom
 from channels.second_look import SecondLook
 from channels.web_form import WebForm
+from gateway.keeper import Keeper
 from gateway.likely import LikelyReports
 from gateway.pages.city_page import CityPage
 from gateway.settings import Settings
@@ -21,6 +22,7 @@ from router.rules import City
 from router.service import Router
 
 BUS = web.AppKey("bus", Bus)
+KEEPER: web.AppKey[Keeper | None] = web.AppKey("keeper")
 CHANNELS: web.AppKey[Mapping[str, Channel]] = web.AppKey("channels")
 POOL = web.AppKey("pool", asyncpg.Pool)
 FILES = web.AppKey("files", Files)

@@ -9,6 +9,7 @@ import structlog
 from nats.aio.client import Client
 
 from bus.levers import heard
+from bus.waiting import first
 from store import levers
 from store.pool import AWAY
 
@@ -71,19 +72,3 @@ async def _paused(name: str, pool: asyncpg.Pool, known: datetime | None) -> date
     except (*AWAY, asyncpg.PostgresError) as error:
         log.info("not asked what is paused", channel=name, error=type(error).__name__)
         return known if known is not None and known > datetime.now(UTC) else None
-
-
-async def first(
-    wait: float | None, *events: asyncio.Event, work: asyncio.Task[None] | None = None
-) -> None:
-    """Returns once one of the events is set, `work` is done, or `wait` seconds are over."""
-    waits = [asyncio.create_task(one.wait()) for one in events]
-    try:
-        everything: list[asyncio.Future[object]] = [*waits]  # type: ignore[list-item]
-        if work is not None:
-            everything.append(work)  # type: ignore[arg-type]
-        await asyncio.wait(everything, timeout=wait, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        for one in waits:
-            one.cancel()
-        await asyncio.gather(*waits, return_exceptions=True)

@@ -18,9 +18,11 @@ import structlog
 from gateway.companion import Companion, tell_ready
 from gateway.compose import SERVICES, city_of, drainable, open_house
 from gateway.demo.stage import Stage
+from gateway.draining import PAGES
 from gateway.engines import Engines, EngineTrouble, open_engines
 from gateway.house import House
 from gateway.instance import Address, hold
+from gateway.keeper import Keeper
 from gateway.settings import Settings
 from gateway.traces import recorded
 from store.migrate import MigrationFailed, migrate, pending
@@ -37,17 +39,19 @@ async def run(
     welcome: Welcome,
     *,
     beside: Sequence[Companion] = (),
+    config: Path | None = None,
     stage: Stage | None = None,
 ) -> None:
     """
     Run the named services until SIGTERM or Ctrl-C; what is in hand is finished first. Those that
-    `beside` has run in processes of their own.
+    `beside` has run in processes of their own. `config` is the file of the settings, for processes
+    that an operator has started later.
 
     Raises `EngineTrouble` with a sentence, or `BadCity`, when it cannot start. A service that
     crashes ends the process with its error.
     """
     try:
-        await _run(settings, names, welcome, beside, stage)
+        await _run(settings, names, welcome, beside, config, stage)
     finally:
         for companion in beside:
             await companion.end()
@@ -58,6 +62,7 @@ async def _run(
     names: Collection[str],
     welcome: Welcome,
     beside: Sequence[Companion],
+    config: Path | None,
     stage: Stage | None,
 ) -> None:
     began = time.monotonic()
@@ -94,10 +99,17 @@ async def _run(
                 starting.append(task)
             apart = {name for companion in beside for name in companion.names}
             ours = [name for name in names if name not in apart]
-            house = await open_things.enter_async_context(
-                open_house(settings, engines, ours, stage)
+            keeper = Keeper(
+                engines,
+                beside,
+                lambda names: Companion(settings, names, config),
+                known=[name for name in SERVICES if name != PAGES],
+                here=ours,
             )
-            services = drainable(house, [SERVICES[name](house) for name in ours])
+            house = await open_things.enter_async_context(
+                open_house(settings, engines, ours, stage, keeper)
+            )
+            services = [*drainable(house, [SERVICES[name](house) for name in ours]), keeper.service]
             for companion, task in zip(beside, starting, strict=True):
                 await task
                 services.append(companion.service)

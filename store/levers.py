@@ -23,9 +23,12 @@ class OperatorAct:
 
     id: int
     act: str
-    """`pause`, `resume`, `audit`, `drain`, `undrain`, `read_again`, `recount`, `retell`."""
+    """
+    `pause`, `resume`, `audit`, `drain`, `undrain`, `read_again`, `recount`, `retell`,
+    `start_again`, `let_in`.
+    """
     what: str
-    """A durable's name, `channel:email`, `process:…`, or nothing."""
+    """A durable, `channel:email`, `process:…`, a service, an engine, a mailbox, or nothing."""
     by: str
     why: str
     at: datetime

@@ -9,11 +9,13 @@ from aiohttp import web
 
 from gateway.keys import BUS, CHANNELS, CITY, POOL, SETTINGS
 from gateway.operator import (
+    again_page,
     dead_page,
     follow_page,
     levers_page,
     metrics,
     ops_page,
+    places_page,
     reread_page,
 )
 from gateway.operator.canary import CanaryWatch
@@ -64,6 +66,8 @@ def prepare(app: web.Application) -> None:
             *dead_page.routes(),
             *follow_page.routes(),
             *levers_page.routes(),
+            *again_page.routes(),
+            *places_page.routes(),
             *reread_page.routes(),
         ]
     )

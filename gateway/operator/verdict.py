@@ -62,6 +62,8 @@ class Finding:
     values: Mapping[str, str | int]
     link: str = ""
     """Our page on which it is mended."""
+    way: str = N_("Open them")
+    """What the link to it says."""
     spoken: Mapping[str, str] = field(default_factory=dict)
     """Further values, which are sentences as `words` is, and are translated like it."""
 
@@ -126,15 +128,22 @@ def level_of_days(days: int | None) -> Level:
     return Level.WRONG if days < DAYS_VERY_FEW else Level.LOOK
 
 
+_AGAIN = N_("Start it again")
+_GO_ON = N_("Let it go on")
+_LOOK = N_("See how it stands")
+
 _BUS_AWAY = Finding(
     Level.WRONG,
     "bus_away",
     N_("The bus (NATS) does not answer: no report can be taken in at the moment."),
     N_(
-        "What was acknowledged is safe on disk. Run `buckstop doctor`; read nats/nats.log in the "
-        "data directory, or the log of your own NATS server, and start it again."
+        "What was acknowledged is safe on disk. Start it again. If that does not help, "
+        "`buckstop doctor` and nats/nats.log in the data directory, or the log of your own NATS "
+        "server, say why."
     ),
     {},
+    link="/ops/again?what=nats",
+    way=_AGAIN,
 )
 
 _STORE_AWAY = Finding(
@@ -142,10 +151,13 @@ _STORE_AWAY = Finding(
     "store_away",
     N_("PostgreSQL does not answer: reports are taken in, but no case is opened or changed."),
     N_(
-        "Nothing is lost, the bus keeps it. Run `buckstop doctor`; read pg/log in the data "
-        "directory, or the log of your own server, and start it again."
+        "Nothing is lost, the bus keeps it. Start it again. If that does not help, "
+        "`buckstop doctor` and pg/log in the data directory, or the log of your own server, say "
+        "why."
     ),
     {},
+    link="/ops/again?what=postgresql",
+    way=_AGAIN,
 )
 
 
@@ -182,15 +194,16 @@ def _bus(bus: BusFigures, pauses: Mapping[str, OperatorAct]) -> Iterator[Finding
                 "for it: %(waiting)d."
             ),
             N_(
-                "Nothing is lost. Start it again: the whole of Buckstop, or `buckstop run "
-                "%(service)s` where each service has a container of its own. Its log says why it "
-                "stopped."
+                "Nothing is lost. Start it again, on the page Operations or where it runs "
+                "(`buckstop run %(service)s`). Its log says why it stopped."
             ),
             {
                 "service": service,
                 "seconds": round(max(one.silent for one in theirs)),
                 "waiting": sum(one.look.waiting + one.look.in_hand for one in theirs),
             },
+            link=f"/ops/again?what={service}",
+            way=_AGAIN,
         )
     for durable in bus.durables:
         if durable.unheard or durable.drained:
@@ -210,6 +223,7 @@ def _bus(bus: BusFigures, pauses: Mapping[str, OperatorAct]) -> Iterator[Finding
                     "by": pauses[durable.look.name].by if durable.look.name in pauses else "nats",
                 },
                 link="/ops/levers",
+                way=_GO_ON,
             )
         elif level := level_of_age(durable.age):
             yield Finding(
@@ -272,6 +286,7 @@ def _drained(bus: BusFigures, store: StoreFigures | None) -> Iterator[Finding]:
                 ),
                 values,
                 link="/ops/levers",
+                way=_GO_ON,
             )
         else:
             yield Finding(
@@ -284,6 +299,7 @@ def _drained(bus: BusFigures, store: StoreFigures | None) -> Iterator[Finding]:
                 ),
                 values,
                 link="/ops/levers",
+                way=_GO_ON,
             )
 
 
@@ -367,10 +383,12 @@ def _channel(
             "channel_silent",
             N_("Nobody looks after the channel %(channel)s (%(seconds)d s)."),
             N_(
-                "What was sent stays where it lies. The service channels does not run: start "
-                "Buckstop again, or `buckstop run channels`."
+                "What was sent stays where it lies. The service channels does not run: start it "
+                "again, on the page Operations or where it runs (`buckstop run channels`)."
             ),
             {"channel": channel.name, "seconds": round(channel.silent)},
+            link="/ops/again?what=channels",
+            way=_AGAIN,
         )
         return
     if pause := pauses.get(CHANNEL + channel.name):
@@ -384,20 +402,37 @@ def _channel(
             ),
             {"channel": channel.name, "by": pause.by},
             link="/ops/levers",
+            way=_GO_ON,
         )
         return
     for place in channel.places:
         values = {"place": place.place, "trouble": place.trouble.rstrip(".")}
-        if place.trouble:
+        if place.refused:
+            yield Finding(
+                Level.WRONG,
+                "place_refuses",
+                N_("%(place)s does not let us in: %(trouble)s."),
+                N_(
+                    "What lies there is not lost. Enter the password that is right now, on the "
+                    "page Operations: it is tried before it is kept."
+                ),
+                values,
+                link="/ops/places",
+                way=N_("Enter it"),
+            )
+        elif place.trouble:
             yield Finding(
                 Level.WRONG,
                 "place_in_trouble",
                 N_("%(place)s cannot be read: %(trouble)s."),
                 N_(
-                    "What lies there is not lost. Mend the settings of this channel, try them with "
-                    "`buckstop doctor`, and start Buckstop again."
+                    "What lies there is not lost, and it is tried again by itself. Where the "
+                    "settings of this channel are wrong, mend them, try them with "
+                    "`buckstop doctor`, and have the service channels started again."
                 ),
                 values,
+                link="/ops/places",
+                way=_LOOK,
             )
         elif place.looked_at is not None and _seconds(place.looked_at, now) >= PLACE_LATE:
             yield Finding(
@@ -406,6 +441,8 @@ def _channel(
                 N_("Nobody has looked into %(place)s for %(minutes)d min."),
                 N_("The log of the service channels says on what it waits."),
                 values | {"minutes": round(_seconds(place.looked_at, now) / 60)},
+                link="/ops/places",
+                way=_LOOK,
             )
 
 
@@ -475,11 +512,13 @@ def _ending(ending: Ending, now: datetime) -> Iterator[Finding]:
             "access_ends",
             N_("Our access to the mailbox %(what)s ends soon. Days that are left: %(days)d."),
             N_(
-                "Allow Buckstop into the mailbox again at the provider, and put the new refresh "
-                "token into the settings. After that day no mail is fetched; it stays where it "
-                "lies."
+                "Allow Buckstop into the mailbox again at the provider, and enter the new refresh "
+                "token on the page Operations. After that day no mail is fetched; it stays where "
+                "it lies."
             ),
             {"what": ending.what, "days": max(0, days)},
+            link="/ops/places",
+            way=N_("Enter it"),
         )
     elif ending.trouble:
         yield Finding(

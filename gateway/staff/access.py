@@ -51,7 +51,10 @@ def requires(act: Act, *, on_standby: bool = False) -> Callable[[Handler], Handl
             if request.method == "POST":
                 form = await request.post()
                 try:
-                    csrf.check(await get_session(request), form.get(csrf.FIELD))
+                    if request.get(ON_STANDBY):
+                        standby.check(request, form.get(csrf.FIELD))
+                    else:
+                        csrf.check(await get_session(request), form.get(csrf.FIELD))
                 except csrf.FormTooOld:
                     return await held_page(request, request.path_qs, carried(form), status=403)
             return await handler(request)
@@ -85,7 +88,7 @@ async def signed_in(request: web.Request) -> Account | None:
 
 async def _or_on_standby(request: web.Request) -> Account | None:
     known = standby.bearer(request)
-    if known is None or request.method != "GET":
+    if known is None:
         return await signed_in(request)
     asking = asyncio.create_task(signed_in(request), name="who is signed in")
     # Whoever gave up the waiting does not hear of it any more.
@@ -102,7 +105,7 @@ async def _or_on_standby(request: web.Request) -> Account | None:
     finally:
         asking.cancel()
     request[ACCOUNT] = known
-    request[CSRF] = ""
+    request[CSRF] = standby.form_token(request)
     request[ON_STANDBY] = True
     return known
 
@@ -132,8 +135,7 @@ def own_path(wanted: str) -> str | None:
     return wanted if own and all(ord(letter) > 32 for letter in wanted) else None
 
 
-_NEVER = frozenset({csrf.FIELD, "password"})
-"""What is not carried over: a page must not show a password, nor trust an old token."""
+_PASSWORD = "password"  # noqa: S105 - how the names of such fields begin
 
 HELD = "held:"
 """Before the names of the fields that are carried over while somebody signs in."""
@@ -149,11 +151,14 @@ async def held_page(
 
 
 def carried(form: Mapping[str, object]) -> list[tuple[str, str]]:
-    """A form's own fields, without the token and the sign-in fields."""
+    """
+    A form's own fields, without the sign-in fields: a page must not show a password, nor trust an
+    old token.
+    """
     return [
         (name, value)
         for name, value in form.items()
-        if isinstance(value, str) and name not in _NEVER and not name.startswith(HELD)
+        if isinstance(value, str) and name != csrf.FIELD and not name.startswith((HELD, _PASSWORD))
     ]
 
 

@@ -2,8 +2,8 @@
 Who may see the operators' figures while PostgreSQL, which knows who is signed in, is away.
 
 Whoever may operate gets, with each page of staff, a cookie that says so for four hours, sealed with
-our secret. It is looked at only while the sessions cannot be asked, opens only what changes nothing
-and names nobody, and ends with the sign-out.
+our secret. It is looked at only while the sessions cannot be asked, opens only what names
+nobody, and with it the one lever that brings PostgreSQL back, and ends with the sign-out.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from binascii import Error as NotBase64
 from aiohttp import web
 
 from gateway.keys import SETTINGS
+from gateway.pages import csrf
 from gateway.settings import secret_of
 from gateway.staff.roles import Act, acts_of
 from store.accounts import Account
@@ -44,6 +45,17 @@ def grant(request: web.Request, response: web.StreamResponse, account: Account) 
         samesite="Strict",
         secure=settings.base_url.startswith("https://"),
     )
+
+
+def form_token(request: web.Request) -> str:
+    """What the forms of a page carry that was shown on standby: there is no session to ask."""
+    return _seal(request, "form\0" + request.cookies.get(COOKIE, ""))
+
+
+def check(request: web.Request, carried: object) -> None:
+    """Raises FormTooOld unless `carried` is the token of this cookie's own forms."""
+    if not hmac.compare_digest(form_token(request).encode(), str(carried or "").encode()):
+        raise csrf.FormTooOld
 
 
 def revoke(response: web.StreamResponse) -> None:

@@ -14,9 +14,9 @@ from aiohttp.test_utils import TestServer
 from pydantic import SecretStr
 
 from channels.email_settings import MailboxSettings, OAuthSettings
-from channels.imap_oauth import NoToken, Tokens, tokens_for
+from channels.imap_oauth import NoToken, Tokens
 from channels.imap_session import SignInRefused, open_session
-from channels.oauth_memory import TokenFile, token_file
+from channels.kept_secret import TOKENS, KeptSecret, kept_secret
 
 
 class Provider:
@@ -77,11 +77,9 @@ async def test_a_new_refresh_token_outlives_a_restart(
     provider: tuple[Provider, OAuthSettings], tmp_path: Path
 ) -> None:
     one, settings = provider
-    mailbox = MailboxSettings(host="mail.example", username="311@city.example", oauth=settings)
+    keep = kept_secret(tmp_path, TOKENS, "311@city.example", "r-0")
     for number in (1, 2):
-        tokens = tokens_for(mailbox, tmp_path)
-        assert tokens is not None
-        assert await tokens.token() == f"token-{number}"
+        assert await Tokens(settings, keep=keep).token() == f"token-{number}"
     assert [asked["refresh_token"] for asked in one.asked] == [["r-0"], ["r-1"]]
     [kept] = (tmp_path / "oauth").iterdir()
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
@@ -90,20 +88,20 @@ async def test_a_new_refresh_token_outlives_a_restart(
 
     # Somebody allowed us in anew: what came from the old one counts no more.
     renewed = settings.model_copy(update={"refresh_token": SecretStr("r-new")})
-    tokens = tokens_for(mailbox.model_copy(update={"oauth": renewed}), tmp_path)
-    assert tokens is not None
-    await tokens.token()
+    keep = kept_secret(tmp_path, TOKENS, "311@city.example", "r-new")
+    await Tokens(renewed, keep=keep).token()
     assert one.asked[-1]["refresh_token"] == ["r-new"]
 
     kept.write_text("{broken")
-    assert token_file(tmp_path, mailbox.name, "r-new").read() == "r-new"  # type: ignore[union-attr]
+    assert keep is not None
+    assert keep.read() == "r-new"
 
 
 async def test_a_kept_token_that_is_refused_gives_way_to_the_settings(
     provider: tuple[Provider, OAuthSettings], tmp_path: Path
 ) -> None:
     one, settings = provider
-    kept = TokenFile(tmp_path / "kept.json", "r-0")
+    kept = KeptSecret(tmp_path / "kept.json", "r-0")
     kept.write("r-old")
     one.refused = {"r-old"}
     assert await Tokens(settings, keep=kept).token() == "token-2"

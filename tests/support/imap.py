@@ -72,6 +72,7 @@ class Pymap:
     """In memory: what it holds is gone when it stops."""
 
     def __init__(self, folder: Path) -> None:
+        self.password = PASSWORD
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
         self._log = folder / "pymap.log"
@@ -90,7 +91,7 @@ class Pymap:
                         str(self.port),
                         "--no-tls",
                     ),
-                    *("dict", "--demo-user", USER, "--demo-password", PASSWORD),
+                    *("dict", "--demo-user", USER, "--demo-password", self.password),
                 ],
                 stdout=log,
                 stderr=log,
@@ -235,7 +236,7 @@ def program(server: HasPort, port: int = 0) -> Iterator[imaplib.IMAP4]:
     """Another mail program on the same mailbox."""
     client = imaplib.IMAP4("127.0.0.1", port or server.port, timeout=SECONDS)
     try:
-        client.login(USER, PASSWORD)
+        client.login(USER, getattr(server, "password", PASSWORD))
         yield client
     finally:
         with suppress(OSError, imaplib.IMAP4.error):

@@ -1,8 +1,10 @@
 """
-The refresh token of a mailbox, kept where a restart finds it: Microsoft hands out a new one at each
-renewal, and the one in the settings ends some day.
+The newest password or refresh token of a mailbox, kept where a restart finds it: an operator enters
+a password that has changed, and Microsoft hands out a new refresh token at each renewal. The one in
+the settings is worth nothing by then.
 
-A file of the data directory that only we may read, and not the database: its backups lie about.
+A file of the data directory that only we may read: whoever may read the database may not read
+residents' mail.
 """
 
 import hashlib
@@ -16,12 +18,13 @@ import structlog
 
 log = structlog.stdlib.get_logger()
 
-FOLDER = "oauth"
+TOKENS = "oauth"
+PASSWORDS = "passwords"
 
 
 @dataclass(frozen=True)
-class TokenFile:
-    """The newest refresh token that came from the one in the settings."""
+class KeptSecret:
+    """The newest secret that took the place of the one in the settings."""
 
     path: Path
     given: str
@@ -32,40 +35,40 @@ class TokenFile:
         try:
             kept = json.loads(self.path.read_text())
             if kept["from"] == _digest(self.given):
-                return str(kept["refresh_token"])
+                return str(kept["secret"])
         except FileNotFoundError:
             pass
         except (OSError, ValueError, KeyError, TypeError) as error:
-            log.warning("a kept refresh token cannot be read", error=type(error).__name__)
+            log.warning("a kept secret cannot be read", error=type(error).__name__)
         return self.given
 
-    def write(self, token: str) -> None:
-        """On disk when it returns, whole or not at all. A disk that refuses is told in the log."""
+    def write(self, secret: str) -> None:
+        """On disk when it returns, whole or not at all. Raises `OSError` when the disk refuses."""
         draft = self.path.with_name(f"{self.path.name}.{uuid4().hex[:8]}")
         try:
             self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
             with os.fdopen(descriptor, "w") as file:
-                json.dump({"from": _digest(self.given), "refresh_token": token}, file)
+                json.dump({"from": _digest(self.given), "secret": secret}, file)
                 file.flush()
                 os.fsync(file.fileno())
             draft.replace(self.path)
-        except OSError as error:
-            log.error("a new refresh token cannot be kept", error=type(error).__name__)
+        except OSError:
             draft.unlink(missing_ok=True)
+            raise
 
     def forget(self) -> None:
-        """The provider takes it no more."""
+        """It is worth nothing any more."""
         self.path.unlink(missing_ok=True)
 
 
-def token_file(data: Path | None, mailbox: str, given: str) -> TokenFile | None:
-    """Where the token of a mailbox is kept; nowhere without a data directory."""
+def kept_secret(data: Path | None, folder: str, mailbox: str, given: str) -> KeptSecret | None:
+    """Where the secret of a mailbox is kept; nowhere without a data directory."""
     if data is None:
         return None
     name = hashlib.sha256(mailbox.lower().encode()).hexdigest()[:24]
-    return TokenFile(data / FOLDER / f"{name}.json", given)
+    return KeptSecret(data / folder / f"{name}.json", given)
 
 
-def _digest(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def _digest(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -1,0 +1,184 @@
+"""An operator mends what hangs or is locked out from the page, and needs no shell for it."""
+
+import json
+import signal
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
+
+import psutil
+import pytest
+from playwright.async_api import Page, expect
+
+from tests.browser.people import DESK, PHONE, Visitors, sign_in, too_wide
+from tests.browser.test_accessibility import Judge
+from tests.support import imap
+from tests.support.imap import Pymap, deliver
+from tests.support.letters import mail
+from tests.support.product import Product, own_folder, until
+
+WITHIN = 12_000  # milliseconds: ten seconds, and a slow machine
+WELL = "All is well: every message is handled within seconds, and nothing is lost."
+
+
+@pytest.fixture(scope="module")
+async def mailbox() -> AsyncIterator[Pymap]:
+    with own_folder() as folder:
+        server = Pymap(folder)
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+async def product(mailbox: Pymap) -> AsyncIterator[Product]:
+    """One with a mailbox; its engines and services are stopped here, so nobody shares it."""
+    box = {
+        "host": "127.0.0.1", "port": mailbox.port, "security": "none", "username": imap.USER,
+        "password": imap.PASSWORD,
+    }  # fmt: skip
+    with own_folder() as folder:
+        product = Product(folder / "data", BUCKSTOP__CHANNELS__EMAIL=json.dumps([box]))
+        try:
+            await product.start("--sample-logins")
+            await product.said_so("Ctrl-C stops it.")
+            yield product
+            assert await product.stop() == 0, product.said
+        finally:
+            await product.clear()
+
+
+@pytest.fixture
+async def operator(visitors: Visitors) -> Page:
+    page = await visitors.visitor(DESK | {"viewport": {"width": 1280, "height": 900}}, "en")
+    await sign_in(page, "amy.lindqvist")
+    await page.get_by_role("link", name="Operations").click()
+    await expect(page.locator("#op-sentence")).to_have_text(WELL, timeout=3 * WITHIN)
+    return page
+
+
+@contextmanager
+def stopped(processes: list[psutil.Process]) -> Iterator[None]:
+    """They hang, and stay so for as long as nobody mends it."""
+    for process in processes:
+        process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for process in processes:
+            with suppress(psutil.NoSuchProcess):
+                process.send_signal(signal.SIGCONT)
+
+
+async def test_a_password_that_somebody_changed_is_entered_on_the_page(
+    visitors: Visitors, product: Product, mailbox: Pymap, operator: Page
+) -> None:
+    sentence = operator.locator("#op-sentence")
+    await visitors.picture(operator, "well")
+    mailbox.stop()
+    mailbox.password = "another one"
+    mailbox.start()
+    await expect(sentence).to_contain_text(
+        f"{imap.USER} does not let us in: 127.0.0.1 does not accept username and password",
+        timeout=WITHIN,
+    )
+    await expect(operator.locator(".op-verdict")).to_contain_text("Enter the password")
+    await visitors.picture(operator, "locked-out")
+
+    await operator.get_by_role("link", name="Enter it").click()
+    await operator.get_by_label("New password").fill("a guess")
+    await operator.get_by_role("button", name="Try it and keep it").click()
+    await expect(operator.get_by_role("alert")).to_contain_text("It was tried, and not kept")
+    assert await operator.get_by_label("New password").input_value() == ""
+    await visitors.picture(operator, "not-kept")
+    await operator.get_by_label("New password").fill("another one")
+    await operator.get_by_role("button", name="Try it and keep it").click()
+    await expect(operator.get_by_role("status").first).to_contain_text("It lets us in")
+    await visitors.picture(operator, "let-in")
+    await operator.goto("/ops")
+    await expect(sentence).to_have_text(WELL, timeout=WITHIN)
+
+    deliver(mailbox, mail("The street light at 111 E Maple Ave is out."))
+    await until(lambda: _cases(product, 1))
+    await operator.goto("/ops/levers")
+    await expect(operator.locator(".st-timeline")).to_contain_text("Let in with what was entered")
+
+
+async def test_services_that_hang_are_started_again_on_the_page(
+    visitors: Visitors, product: Product, operator: Page
+) -> None:
+    sentence = operator.locator("#op-sentence")
+    with stopped([_with_router(product)]):
+        await expect(sentence).to_contain_text("gives no sign of life", timeout=WITHIN)
+        await expect(operator.locator(".op-verdict")).to_contain_text("The service router")
+        await operator.locator("[href='/ops/again?what=router']").click()
+        await expect(operator.get_by_label("channels, router, store")).to_be_checked()
+        await visitors.picture(operator, "again")
+        await operator.get_by_label("Why?").fill("It hangs.")
+        await operator.get_by_role("button", name="Start it again").click()
+        await expect(operator.get_by_role("status").first).to_contain_text(
+            "was started again, and runs", timeout=2 * WITHIN
+        )
+    await operator.goto("/ops")
+    await expect(sentence).to_have_text(WELL, timeout=2 * WITHIN)
+    await operator.goto("/ops/levers")
+    await expect(operator.locator(".st-timeline")).to_contain_text("It hangs.")
+
+
+@pytest.mark.parametrize(
+    ("engine", "says"),
+    [("postgresql", "PostgreSQL does not answer"), ("nats", "The bus (NATS) does not answer")],
+)
+async def test_an_engine_that_hangs_is_started_again_on_the_page(
+    visitors: Visitors, product: Product, operator: Page, engine: str, says: str
+) -> None:
+    sentence = operator.locator("#op-sentence")
+    pid = product.postgres_pid if engine == "postgresql" else product.nats_pid
+    assert pid is not None
+    server = psutil.Process(pid)
+    with stopped([server, *server.children()]):
+        await expect(sentence).to_contain_text(says, timeout=WITHIN)
+        await visitors.picture(operator, f"{engine}-hangs")
+        await operator.locator(f"[href='/ops/again?what={engine}']").click()
+        await expect(operator.locator("input:checked")).to_have_value(engine)
+        await visitors.picture(operator, f"{engine}-again")
+        await operator.get_by_label("Why?").fill(f"{engine} hangs.")
+        await operator.get_by_role("button", name="Start it again").click()
+        await expect(operator.get_by_role("status").first).to_contain_text(
+            "was started again, and runs", timeout=3 * WITHIN
+        )
+    await operator.goto("/ops")
+    await expect(sentence).to_have_text(WELL, timeout=3 * WITHIN)
+    await operator.goto("/ops/levers")
+    await expect(operator.locator(".st-timeline")).to_contain_text(f"{engine} hangs.")
+
+
+async def test_the_pages_can_be_used_by_everybody(visitors: Visitors) -> None:
+    page = await visitors.visitor({}, "en", bypass_csp=True)
+    await sign_in(page, "amy.lindqvist")
+    judge = Judge(page, ((390, 844), (1280, 900)))
+    for path in ("/ops/again", "/ops/places"):
+        await page.goto(path)
+        await judge.look(path)
+    assert not judge.faults, "\n".join(judge.faults)
+
+
+async def test_they_work_on_a_phone_in_spanish_and_without_script(visitors: Visitors) -> None:
+    page = await visitors.visitor(PHONE, "es", java_script_enabled=False)
+    await sign_in(page, "amy.lindqvist")
+    for path in ("/ops/again?what=router", "/ops/places"):
+        await page.goto(path)
+        assert not await too_wide(page)
+        await visitors.picture(page, f"phone-{path[5:10]}")
+    await page.get_by_role("button", name="Mirar ahora").click()
+    await expect(page.get_by_role("status").first).to_contain_text("todo está bien")
+
+
+def _with_router(product: Product) -> psutil.Process:
+    # The first of the two that are forked.
+    return min(product.services, key=lambda one: (one.create_time(), one.pid))
+
+
+async def _cases(product: Product, count: int) -> bool:
+    async with product.database() as connection:
+        found: int = await connection.fetchval("SELECT count(*) FROM cases WHERE channel = 'email'")
+    return found == count
