@@ -261,7 +261,7 @@ class ImapSession:
             if tokens is not None:
                 tokens.forget()
             self._is_well = False
-            words = _last_words(answer) or self._protocol.refusal
+            words = (_last_words(answer) or self._protocol.refusal).rstrip(".")
             if re.search(r"UNAVAILABLE|temporar|try again|\[INUSE\]", words, re.IGNORECASE):
                 raise ImapTrouble(f"{settings.host} lets nobody in at the moment ({words}).")
             what = "our access token" if tokens is not None else "username and password"

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from channels import open311, sms_twilio
+from channels import open311, sms_photos, sms_twilio
 from channels.base import Channel, Surroundings
 from channels.email_imap import EmailChannel
 from channels.phone_transcript import PhoneTranscript
@@ -20,6 +20,9 @@ CHANNELS: Mapping[str, Build] = {
     "sms": lambda around, settings: sms_twilio.build(around, settings.sms),
     "open311": lambda around, settings: open311.build(around, settings.open311),
 }
+
+HEARS: Mapping[str, str] = {sms_photos.DURABLE: "sms"}
+"""The durables of channels, and whose they are: where that one is turned off, nobody hears it."""
 
 
 def open_channels(around: Surroundings, settings: ChannelSettings) -> dict[str, Channel]:

@@ -27,6 +27,7 @@ from channels.sms_words import Incoming, Media, read_original
 
 log = structlog.stdlib.get_logger()
 
+DURABLE = "channels_complaint_received"
 SUFFIX = "/media"
 _AT_ONCE = 4
 _TRIES = 24  # about four hours, as long as an address of Twilio's holds
@@ -42,7 +43,7 @@ class Photos:
 
     def listener(self) -> Listener:
         return Listener(
-            durable="channels_complaint_received",
+            durable=DURABLE,
             stream="COMPLAINTS",
             contracts=(ComplaintReceived,),
             only="sms",

@@ -36,7 +36,7 @@ async def start_again(request: web.Request) -> web.StreamResponse:
     form = await request.post()
     typed = {"what": str(form.get("what", "")), "why": clean_text(str(form.get("why", "")))}
     errors: Problems = {}
-    keeper = request.config_dict[KEEPER]
+    keeper = request.config_dict.get(KEEPER)
     if keeper is None or typed["what"] not in {
         name for one in await _startable(request, keeper) if one.possible for name in one.names
     }:
@@ -80,7 +80,7 @@ async def _page(
     errors: Problems | None = None,
     status: int = 200,
 ) -> web.Response:
-    keeper = request.config_dict[KEEPER]
+    keeper = request.config_dict.get(KEEPER)
     things = await _startable(request, keeper) if keeper is not None else []
     wanted = next((one for one in things if typed["what"] in one.names), None)
     names = {name for one in things for name in one.names}

@@ -205,6 +205,8 @@ def _cells(durable: DurableFigures) -> list[str]:
     state = "nobody hears it" if durable.unheard else "behind" if level else "well"
     if not durable.unheard and (durable.drained or look.paused):
         level, state = Level.LOOK, "drained" if durable.drained else "paused"
+    if durable.turned_off:
+        level, state = Level.WELL, "turned off"
     return [
         f"  {look.name}",
         whole(look.waiting),

@@ -24,6 +24,7 @@ from bus.connect import Bus
 from bus.errors import Unavailable
 from bus.look import DurableLook, Looker, StreamLook
 from bus.signs import Place, Sign, Signs
+from channels.registry import HEARS
 from gateway.operator.canary import CanaryFigures, CanaryWatch
 from gateway.operator.expiring import Door, Ending, access_of, look_at
 from gateway.operator.lately import DAY, MINUTE, Lately, lately
@@ -65,6 +66,8 @@ class DurableFigures:
     """Seconds without a sign of life from any process that hears it."""
     drained: bool = False
     """Whether each process that hears it was told to take nothing new."""
+    turned_off: bool = False
+    """It belongs to a channel that is turned off: nobody is to hear it."""
 
     @property
     def service(self) -> str:
@@ -72,7 +75,7 @@ class DurableFigures:
 
     @property
     def unheard(self) -> bool:
-        return self.silent >= SILENT_AFTER
+        return self.silent >= SILENT_AFTER and not self.turned_off
 
 
 @dataclass(frozen=True)
@@ -299,6 +302,10 @@ class Collector:
             channels=[one.name for one in bus.channels],
         )
 
+    def _is_turned_off(self, durable: str) -> bool:
+        channel = HEARS.get(durable)
+        return channel is not None and channel not in self._channels
+
     def _disk(self) -> Disk | None:
         try:
             usage = shutil.disk_usage(self._data)
@@ -348,6 +355,7 @@ class Collector:
                     age=_age(one.oldest),
                     silent=self._silence(one.name),
                     drained=self._drained(one.name),
+                    turned_off=self._is_turned_off(one.name),
                 )
                 for one in sorted(durables, key=lambda one: (one.stream, one.name))
             ),

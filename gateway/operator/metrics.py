@@ -218,6 +218,8 @@ def _of_bus(figures: Figures, bus: BusFigures) -> Iterator[Metric]:
         in_hand.add_metric(name, at.in_hand)
         most_in_hand.add_metric(name, at.most_in_hand)
         again.add_metric(name, at.redelivered)
+        if durable.turned_off:
+            continue  # what lies there waits for nobody
         oldest.add_metric(name, durable.age or 0.0)
         silent.add_metric(name, durable.silent)
     yield from (answered, waiting, in_hand, most_in_hand, again, oldest, silent)

@@ -206,7 +206,7 @@ def _bus(bus: BusFigures, pauses: Mapping[str, OperatorAct]) -> Iterator[Finding
             way=_AGAIN,
         )
     for durable in bus.durables:
-        if durable.unheard or durable.drained:
+        if durable.unheard or durable.drained or durable.turned_off:
             continue
         if durable.look.paused:
             yield Finding(

@@ -9,8 +9,9 @@ import aiohttp
 import pytest
 
 from tests.support.city import change, copy_of_sample
-from tests.support.product import Answer, Product, copy_of, until
+from tests.support.product import Answer, Product, copy_of, until, visitor
 from tests.support.reports import write_reports
+from tests.support.staff import token_in
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -73,6 +74,30 @@ async def test_services_that_die_alone_are_started_again(product: Product, folde
         answer = await browser.post(f"{product.url}/channels/web", json={"text": "A pothole."})
         assert answer.status == 200, await answer.text()
     await product.settled(1)
+    assert await product.stop() == 0, product.said
+    assert product.processes() == []
+
+
+async def test_a_service_that_runs_nowhere_is_begun_beside_the_pages(
+    product: Product, folder: Path
+) -> None:
+    """As where it has a machine of its own, and that is gone. Killed, it is started again."""
+    await product.start("web", "channels", "store", "notifier", "--sample-logins")
+    await product.ask("submit", write_reports(folder / "reports.jsonl", 3))
+    async with visitor(product, "amy.lindqvist") as operator:
+        page = await (await operator.get("/ops/again?what=router")).text()
+        assert "Run it here" in page
+        form = {"csrf": token_in(page), "what": "router", "why": "Its machine is gone."}
+        answer = await operator.post("/ops/again", data=form)
+        assert "router was started again, and runs." in await answer.text()
+        await product.settled(3)
+        [router] = [one for one in product.services if "router" in one.cmdline()]
+        router.kill()
+        await product.ask("submit", write_reports(folder / "more.jsonl", 3, start=3))
+        await product.settled(6)
+        form["what"] = "notifier"  # it is ours and well, and ends when it is asked to
+        answer = await operator.post("/ops/again", data=form)
+        assert "notifier was started again, and runs." in await answer.text()
     assert await product.stop() == 0, product.said
     assert product.processes() == []
 

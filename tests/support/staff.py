@@ -19,6 +19,7 @@ from channels.second_look import SecondLook
 from gateway import keys
 from gateway.compiled import compiled_templates
 from gateway.compose import surroundings
+from gateway.keeper import Keeper
 from gateway.likely import LikelyReports
 from gateway.operator import routes as operator
 from gateway.pages import layout
@@ -84,12 +85,18 @@ def goes_to(answer: ClientResponse) -> str:
 
 @asynccontextmanager
 async def staff_pages(
-    pool: asyncpg.Pool, bus: Bus, files: Files, router: Router | None, settings: Settings
+    pool: asyncpg.Pool,
+    bus: Bus,
+    files: Files,
+    router: Router | None,
+    settings: Settings,
+    keeper: Keeper | None = None,
 ) -> AsyncIterator[Reader]:
     """The application, served; a fresh browser in front of it. Some pages need no router."""
     city = router.city if router is not None else load_city(CITIES / "independence")
     app = web.Application(client_max_size=4 * 1024 * 1024)
     app[keys.BUS] = bus
+    app[keys.KEEPER] = keeper
     app[keys.CHANNELS] = {}
     app[keys.POOL] = pool
     app[keys.FILES] = files

@@ -285,3 +285,33 @@ def test_what_ends_later_or_was_not_seen_is_no_finding() -> None:
     later = Ending("certificate", "a:443", NOW + timedelta(days=21, hours=1))
     unseen = Ending("certificate", "b:443", None, "no answer")
     assert judge(figures(endings=(later, unseen))).findings == ()
+
+
+def test_a_mailbox_that_does_not_let_us_in_leads_to_where_a_password_is_entered() -> None:
+    refuses = {"trouble": "mail.example does not accept username and password.", "refused": True}
+    [one] = judge(figures(bus=bus(channels=(email(refuses),)))).findings
+    assert (one.cause, one.level, one.link) == ("place_refuses", Level.WRONG, "/ops/places")
+    assert finding_words(one) == (
+        f"{MAILBOX} does not let us in: mail.example does not accept username and password."
+    )
+
+
+@pytest.mark.parametrize(
+    ("away", "link"),
+    [
+        ({"bus": None}, "/ops/again?what=nats"),
+        ({"store": None}, "/ops/again?what=postgresql"),
+        ({"bus": bus(durables=(durable(silent=9.0),))}, "/ops/again?what=router"),
+        ({"bus": bus(channels=(email(silent=9.0),))}, "/ops/again?what=channels"),
+    ],
+)
+def test_what_stopped_leads_to_where_it_is_started_again(
+    away: Mapping[str, object], link: str
+) -> None:
+    [one] = judge(figures(**away)).findings
+    assert one.link == link
+
+
+def test_the_durable_of_a_channel_that_is_turned_off_is_nobodys() -> None:
+    of_texts = durable("channels_complaint_received", silent=99.0, age=9000.0, turned_off=True)
+    assert judge(figures(bus=bus(durables=(of_texts,)))).findings == ()
