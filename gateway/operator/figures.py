@@ -35,10 +35,10 @@ from store.samples import Sample
 
 log = structlog.stdlib.get_logger()
 
-SILENT_AFTER = 6.0
+SILENT_AFTER = 5.0
 """Seconds without an answer after which a process is spoken of as silent."""
 _AT_MOST_EVERY = 1.0
-_PATIENCE = 4.0  # seconds for one look at the bus or at the store
+_PATIENCE = 3.0  # seconds for one look at the bus or at the store
 _ANSWERS = 0.8  # seconds in which processes answer
 _RATE_OVER = 10.0  # seconds over which a rate is taken
 _CERTIFICATES_EVERY = 3600.0  # seconds

@@ -1,4 +1,7 @@
-"""An operator mends what hangs or is locked out from the page, and needs no shell for it."""
+"""
+What stops, hangs or is locked out is told in words within ten seconds; an operator mends it from
+the page, without a shell.
+"""
 
 import json
 import signal
@@ -16,7 +19,7 @@ from tests.support.imap import Pymap, deliver
 from tests.support.letters import mail
 from tests.support.product import Product, own_folder, until
 
-WITHIN = 12_000  # milliseconds: ten seconds, and a slow machine
+WITHIN = 10_000  # milliseconds
 WELL = "All is well: every message is handled within seconds, and nothing is lost."
 
 
@@ -74,6 +77,7 @@ async def test_a_password_that_somebody_changed_is_entered_on_the_page(
 ) -> None:
     sentence = operator.locator("#op-sentence")
     await visitors.picture(operator, "well")
+    assert not await too_wide(operator)
     mailbox.stop()
     mailbox.password = "another one"
     mailbox.start()
@@ -138,6 +142,9 @@ async def test_an_engine_that_hangs_is_started_again_on_the_page(
     with stopped([server, *server.children()]):
         await expect(sentence).to_contain_text(says, timeout=WITHIN)
         await visitors.picture(operator, f"{engine}-hangs")
+        # Who is signed in stands in PostgreSQL; an operator opens the page anew all the same.
+        await operator.goto("/ops")
+        await expect(sentence).to_contain_text(says)
         await operator.locator(f"[href='/ops/again?what={engine}']").click()
         await expect(operator.locator("input:checked")).to_have_value(engine)
         await visitors.picture(operator, f"{engine}-again")
