@@ -21,7 +21,7 @@ from pathlib import Path
 import asyncpg
 
 from bus.contracts import Contact
-from gateway.engines import Postgres
+from gateway.engine_postgres import Postgres
 from store.addresses import read_address
 from store.duplicates import likely, person
 from store.likeness import Problem, Reaches

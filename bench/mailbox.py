@@ -27,7 +27,8 @@ from bus.connect import open_bus
 from bus.files import Settings as FileSettings
 from bus.files import open_files
 from channels.imap_session import open_session
-from gateway.engines import Nats, Postgres
+from gateway.engine_nats import Nats
+from gateway.engine_postgres import Postgres
 from gateway.run import look_rarely, what_is_there_stays
 from store.migrate import migrate
 from store.pool import Settings as PoolSettings

@@ -17,7 +17,7 @@ from pathlib import Path
 import asyncpg
 from multidict import MultiDict
 
-from gateway.engines import Postgres
+from gateway.engine_postgres import Postgres
 from gateway.open311.book import public_book, services_of
 from gateway.open311.query import read_listing
 from gateway.open311.record import Teller

@@ -29,7 +29,7 @@ from bus import snapshots
 from bus.connect import Bus
 from bus.errors import Refused
 from channels.kept_secret import PASSWORDS, TOKENS
-from gateway.engines import postgres_program
+from gateway.engine_postgres import postgres_program
 from gateway.operator.levers import durables
 from gateway.settings import Settings
 from store.ledger import equation

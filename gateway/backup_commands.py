@@ -10,7 +10,8 @@ from gateway.backup import BackupTrouble, read_manifest, unfit
 from gateway.backup import backup as backup_
 from gateway.backup import restore as restore_
 from gateway.command import HERE, Where, go, out, trouble
-from gateway.engines import Engines, EngineTrouble
+from gateway.engine_process import EngineTrouble
+from gateway.engines import Engines
 from gateway.run import engines_of, reach
 from gateway.settings import Settings
 

@@ -33,7 +33,7 @@ from gateway.command import trouble as _trouble
 from gateway.companion import fork_all
 from gateway.compose import SERVICES, city_folder, city_of, surroundings
 from gateway.demo.stage import set_up as set_stage
-from gateway.engines import EngineTrouble
+from gateway.engine_process import EngineTrouble
 from gateway.explain import in_json, in_sentences, route_heard
 from gateway.history.column_map import BadMap
 from gateway.history.command import import_

@@ -24,7 +24,8 @@ import structlog
 
 from bus.service import Service
 from bus.waiting import first
-from gateway.engines import Engines, EngineTrouble, die_with_parent
+from gateway.engine_process import EngineTrouble, die_with_parent
+from gateway.engines import Engines
 from gateway.settings import PREFIX, Settings
 
 log = structlog.stdlib.get_logger()

@@ -20,7 +20,7 @@ from gateway.doctor_geocoder import BadGeocoder, look_at_geocoder
 from gateway.doctor_mailboxes import BadMailbox, look_at_mailbox
 from gateway.doctor_texts import BadAccount, look_at_texts
 from gateway.doctor_traces import BadTraces, look_at_traces
-from gateway.engines import EngineTrouble
+from gateway.engine_process import EngineTrouble
 from gateway.run import reach
 from gateway.settings import Settings
 from router.rules import BadCity, load_city

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from gateway.engines import EngineTrouble
+from gateway.engine_process import EngineTrouble
 
 
 @contextmanager

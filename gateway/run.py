@@ -19,7 +19,8 @@ from gateway.companion import Companion, tell_ready
 from gateway.compose import SERVICES, city_of, drainable, open_house
 from gateway.demo.stage import Stage
 from gateway.draining import PAGES
-from gateway.engines import Engines, EngineTrouble, open_engines
+from gateway.engine_process import EngineTrouble
+from gateway.engines import Engines, open_engines
 from gateway.house import House
 from gateway.instance import Address, hold
 from gateway.keeper import Keeper

@@ -15,7 +15,8 @@ from bus import connect
 from bus.connect import Bus, open_bus
 from bus.files import Files, open_files
 from bus.files import Settings as FileSettings
-from gateway.engines import Nats, Postgres
+from gateway.engine_nats import Nats
+from gateway.engine_postgres import Postgres
 from store.migrate import migrate
 from store.pool import Settings as PoolSettings
 from store.pool import open_pool

@@ -20,7 +20,7 @@ import structlog
 from aiohttp import web
 
 from gateway.demo.phone import Phone
-from gateway.engines import EngineTrouble, die_with_parent
+from gateway.engine_process import EngineTrouble, die_with_parent
 from gateway.settings import PREFIX, Settings
 
 log = structlog.stdlib.get_logger()

@@ -9,7 +9,7 @@ import asyncpg
 import structlog
 
 from bus.errors import Refused
-from gateway.engines import EngineTrouble
+from gateway.engine_process import EngineTrouble
 from gateway.keeper import NATS, POSTGRESQL, How, Keeper
 from gateway.operator.figures import SILENT_AFTER, Figures
 from store import levers as books

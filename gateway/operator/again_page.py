@@ -7,7 +7,7 @@ from aiohttp import web
 
 from bus.errors import Refused
 from channels.intake import clean_text
-from gateway.engines import EngineTrouble
+from gateway.engine_process import EngineTrouble
 from gateway.keeper import Keeper
 from gateway.keys import KEEPER, POOL, SETTINGS
 from gateway.operator import again

@@ -16,7 +16,8 @@ from bus.errors import Unavailable
 from channels.registry import CHANNELS
 from gateway.command import HERE, Format, Where, err, go, out
 from gateway.compose import city_folder
-from gateway.engines import Engines, EngineTrouble
+from gateway.engine_process import EngineTrouble
+from gateway.engines import Engines
 from gateway.operator.canary import CanaryFigures, CanaryWatch
 from gateway.operator.expiring import doors
 from gateway.operator.figures import SILENT_AFTER, Collector, Connect, DurableFigures, Figures

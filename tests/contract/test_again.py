@@ -10,7 +10,8 @@ import pytest
 from bus.connect import Bus
 from bus.files import Files
 from gateway.companion import Companion
-from gateway.engines import Engines, EngineTrouble
+from gateway.engine_process import EngineTrouble
+from gateway.engines import Engines
 from gateway.keeper import Keeper
 from store import levers
 from store.model import Role

@@ -17,7 +17,7 @@ from bus.dead import raised
 from bus.errors import NotYet, Refused, Unavailable
 from bus.topology import STREAMS, ensure_streams
 from bus.worker import Listener, listen
-from gateway.engines import Nats
+from gateway.engine_nats import Nats
 from tests.support.facts import complaint
 
 

@@ -18,7 +18,7 @@ from pydantic import SecretStr
 
 from bus.connect import Settings, open_bus
 from bus.topology import STREAMS
-from gateway.engines import Nats
+from gateway.engine_nats import Nats
 
 CONF = Path(__file__).parents[2] / "deploy" / "nats.conf"
 SERVER = str(Path(sysconfig.get_path("scripts")) / "nats-server")

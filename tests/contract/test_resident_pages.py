@@ -14,7 +14,7 @@ from PIL import Image
 from bus import connect
 from bus.connect import Bus, open_bus
 from bus.files import Files
-from gateway.engines import Nats
+from gateway.engine_nats import Nats
 from store.service import listeners
 from tests.support.web import Browser, complaints_on, resident_pages
 
