@@ -29,8 +29,12 @@ _ASKED = "buckstop.signs"
 _FORGOTTEN = 3600.0  # seconds after which a process that is gone is not spoken of any more
 
 
+WAY_OUT = "notices"
+"""The channel of a place to which we bring mail: the city's mail server."""
+
+
 class Place(BaseModel):
-    """A place where a channel goes and looks, as its process sees it."""
+    """A place where a channel goes and looks, or brings mail, as its process sees it."""
 
     model_config = ConfigDict(frozen=True)
 

@@ -21,7 +21,7 @@ from bus.files import Files, open_files
 from bus.levers import looking_when_asked
 from bus.publish import Tell
 from bus.service import Service
-from bus.signs import Place, Sign, answer
+from bus.signs import WAY_OUT, Place, Sign, answer
 from bus.worker import Listener, listen
 from channels.base import Ledger, Settled, Surroundings
 from channels.intake import Intake
@@ -36,12 +36,15 @@ from gateway.engines import Engines
 from gateway.house import House
 from gateway.http import serve
 from gateway.keeper import Keeper
+from gateway.mail_server import password_of
 from gateway.open311.desk import Open311Desk
 from gateway.operator.sampling import keep_sampling
 from gateway.pausing import unless_paused
 from gateway.reports.mailing import keep_mailing
 from gateway.settings import Settings, secret_of, texting_of
 from notifier import service as notifier_service
+from notifier.email_smtp import SmtpSender
+from notifier.senders import Door
 from notifier.service import open_sender, open_text_sender
 from router import service as router_service
 from router.geocode import open_geocoder
@@ -117,6 +120,7 @@ async def open_house(
                 words_of(city),
                 files=files,
                 secret=secret_of(settings),
+                password=kept.read if (kept := password_of(settings)) else None,
             )
         )
         texts = await open_things.enter_async_context(open_text_sender(texting_of(settings)))
@@ -274,17 +278,19 @@ def _answering(
 
     def sign() -> Sign:
         # Only where channels run do they know anything.
-        places = house.channels.values() if "channels" in names else ()
+        places = [
+            Place(channel=each.name, **asdict(watched))
+            for each in (house.channels.values() if "channels" in names else ())
+            if each.state is not None
+            for watched in each.state()
+        ]
+        if "notifier" in names and isinstance(house.sender, SmtpSender):
+            places.append(_way_out(house.sender.door))
         return Sign(
             process=process,
             services=names,
             durables=durables,
-            places=tuple(
-                Place(channel=each.name, **asdict(watched))
-                for each in places
-                if each.state is not None
-                for watched in each.state()
-            ),
+            places=tuple(places),
             started_at=started_at,
             run=run_,
             resting=drain.resting,
@@ -294,6 +300,17 @@ def _answering(
         await answer(house.bus.client, sign, stop)
 
     return Service("signs of life", run)
+
+
+def _way_out(door: Door) -> Place:
+    return Place(
+        channel=WAY_OUT,
+        place=door.place,
+        looked_at=door.opened_at,
+        trouble=door.trouble,
+        tried_at=door.tried_at,
+        refused=door.refused,
+    )
 
 
 def _router(house: House) -> Service:
@@ -341,7 +358,14 @@ def _notifier(house: House) -> Service:
         budget=_text_budget(house),
         compiled=compiled_templates(house.settings),
     )
-    return _listening("notifier", house, listeners)
+    sender = house.sender
+
+    async def look(stop: asyncio.Event) -> None:
+        looks = {WAY_OUT: sender.look_now} if isinstance(sender, SmtpSender) else {}
+        async with looking_when_asked(house.bus.client, looks):
+            await stop.wait()
+
+    return _listening("notifier", house, listeners, [Service("way out", look)])
 
 
 def _text_budget(house: House) -> TextBudget | None:

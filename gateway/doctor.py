@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import aiosmtplib
 import asyncpg
 
 from bus.connect import open_bus
@@ -21,6 +20,7 @@ from gateway.doctor_mailboxes import BadMailbox, look_at_mailbox
 from gateway.doctor_texts import BadAccount, look_at_texts
 from gateway.doctor_traces import BadTraces, look_at_traces
 from gateway.engine_process import EngineTrouble
+from gateway.mail_server import BadMailServer, look_at_mail_server, password_of
 from gateway.run import reach
 from gateway.settings import Settings
 from router.rules import BadCity, load_city
@@ -74,7 +74,7 @@ async def _look(what: str, look: Callable[[], Awaitable[str]]) -> Finding:
     try:
         async with asyncio.timeout(_PATIENCE):
             return Finding(what, True, await look())
-    except (_Wrong, BadAccount, BadGeocoder, BadMailbox, BadTraces) as error:
+    except (_Wrong, BadAccount, BadGeocoder, BadMailServer, BadMailbox, BadTraces) as error:
         return Finding(what, False, str(error))
     except TimeoutError:
         return Finding(what, False, f"no answer within {_PATIENCE:.0f} seconds.")
@@ -169,29 +169,6 @@ async def _mail(settings: Settings) -> str:
     smtp = settings.notifier.smtp
     if not smtp.host:
         return "no mail server is set: mail stays in the local mailbox page"
-    client = aiosmtplib.SMTP(
-        hostname=smtp.host,
-        port=smtp.port,
-        use_tls=smtp.security == "tls",
-        start_tls=smtp.security == "starttls",
-        timeout=10,
-    )
-    where = f"{smtp.host}:{smtp.port}"
-    try:
-        await client.connect()
-    except aiosmtplib.SMTPConnectTimeoutError as error:
-        raise _Wrong(f"{where} does not answer; is a firewall between us?") from error
-    except aiosmtplib.SMTPConnectError as error:
-        raise _Wrong(f"{where} cannot be reached ({error}). Are host and port right?") from error
-    except aiosmtplib.SMTPException as error:
-        raise _Wrong(
-            f"{where} answers, but not with notifier.smtp.security = {smtp.security!r} ({error})."
-        ) from error
-    try:
-        if smtp.username and smtp.password is not None:
-            await client.login(smtp.username, smtp.password.get_secret_value())
-    except aiosmtplib.SMTPAuthenticationError as error:
-        raise _Wrong(f"{where} does not accept username and password ({error.code}).") from error
-    finally:
-        client.close()
-    return f"{where} answers" + (", and knows us" if smtp.username else "")
+    kept = password_of(settings)
+    password = await asyncio.to_thread(kept.read) if kept else None
+    return await look_at_mail_server(smtp, password)

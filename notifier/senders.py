@@ -80,6 +80,21 @@ class Budget(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Door:
+    """How it stands with the server to which a sender hands what it carries."""
+
+    place: str
+    """As `host:port`."""
+    opened_at: datetime | None = None
+    """When it last let us in."""
+    tried_at: datetime | None = None
+    trouble: str = ""
+    """In words, for an operator; empty when all is well, or nothing was tried yet."""
+    refused: bool = False
+    """It does not accept our password."""
+
+
 class Sender(Protocol):
     """Carries mails. `name` is what the delivery ledger calls it."""
 

@@ -49,8 +49,9 @@ from bus.worker import Listener
 from notifier import canary
 from notifier.city_words import CityWords
 from notifier.console import MailboxSender
-from notifier.email_smtp import Envelope, open_smtp
+from notifier.email_smtp import Password, open_smtp
 from notifier.expected import withheld_id
+from notifier.mail_message import Envelope
 from notifier.policy import Withheld, decide
 from notifier.render import Links, Renderer
 from notifier.reports import ReportMails
@@ -95,11 +96,16 @@ def make_renderer(
 
 @asynccontextmanager
 async def open_sender(
-    settings: NotifierSettings, city: CityWords, *, files: Files, secret: bytes = b""
+    settings: NotifierSettings,
+    city: CityWords,
+    *,
+    files: Files,
+    secret: bytes = b"",
+    password: Password | None = None,
 ) -> AsyncIterator[Sender]:
     """
     The sender that the settings ask for; without a mail server, the local mailbox. `secret` signs
-    the addresses for answers.
+    the addresses for answers, `password` is the newest of the mail server.
     """
     if not settings.smtp.host:
         yield MailboxSender()
@@ -107,7 +113,7 @@ async def open_sender(
     name = settings.from_name or city.full_names.get("en") or f"City of {city.name}"
     signs = secret if settings.signed_replies else b""
     envelope = Envelope(settings.from_address, name, settings.reply_to, signs)
-    async with open_smtp(settings.smtp, envelope, files.read) as sender:
+    async with open_smtp(settings.smtp, envelope, files.read, password) as sender:
         yield sender
 
 

@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from notifier.email_smtp import SmtpSettings, on_the_wire
+from notifier.email_smtp import SmtpSettings
+from notifier.mail_message import on_the_wire
 from notifier.sms_settings import SmsSettings
 
 NOBODY = "no-reply@localhost"

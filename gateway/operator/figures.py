@@ -23,7 +23,7 @@ import structlog
 from bus.connect import Bus
 from bus.errors import Unavailable
 from bus.look import DurableLook, Looker, StreamLook
-from bus.signs import Place, Sign, Signs
+from bus.signs import WAY_OUT, Place, Sign, Signs
 from channels.registry import HEARS
 from gateway.operator.canary import CanaryFigures, CanaryWatch
 from gateway.operator.expiring import Door, Ending, access_of, look_at
@@ -102,6 +102,8 @@ class BusFigures:
     channels: tuple[ChannelFigures, ...]
     processes: tuple[tuple[Sign, float], ...]
     """Who answered lately, and for how many seconds not any more."""
+    ways_out: tuple[Place, ...] = ()
+    """The mail server to which we bring mail."""
 
 
 @dataclass(frozen=True)
@@ -341,6 +343,7 @@ class Collector:
             {one.name: one.answered for one in durables},
         )
         before = self._remember(sample)
+        places = self._places()
         seconds = now - before.at
         return BusFigures(
             streams=tuple(
@@ -359,7 +362,8 @@ class Collector:
                 )
                 for one in sorted(durables, key=lambda one: (one.stream, one.name))
             ),
-            channels=self._ways_in(),
+            channels=self._ways_in(places),
+            ways_out=tuple(one for one in places if one.channel == WAY_OUT),
             processes=self._signs.processes if self._signs is not None else (),
         )
 
@@ -393,19 +397,20 @@ class Collector:
         ]
         return bool(hear) and all(sign.resting for sign in hear)
 
-    def _ways_in(self) -> tuple[ChannelFigures, ...]:
+    def _places(self) -> list[Place]:
+        # The newest word on each: a process that is gone may have known it too.
+        known: dict[tuple[str, str], tuple[float, Place]] = {}
+        for sign, silent in self._signs.processes if self._signs is not None else ():
+            for place in sign.places:
+                key = (place.channel, place.place)
+                if key not in known or silent < known[key][0]:
+                    known[key] = (silent, place)
+        return [place for _, place in known.values()]
+
+    def _ways_in(self, places: Sequence[Place]) -> tuple[ChannelFigures, ...]:
         lost = 0.0
-        places: list[Place] = []
         if self._signs is not None:
             lost = self._signs.silence(lambda sign: "channels" in sign.services)
-            # The newest word on each place: a process that is gone may have known it too.
-            known: dict[tuple[str, str], tuple[float, Place]] = {}
-            for sign, silent in self._signs.processes:
-                for place in sign.places:
-                    key = (place.channel, place.place)
-                    if key not in known or silent < known[key][0]:
-                        known[key] = (silent, place)
-            places = [place for _, place in known.values()]
         return tuple(
             ChannelFigures(
                 name=name,

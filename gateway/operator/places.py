@@ -1,8 +1,9 @@
-"""Where channels look, as operators mend it: look there now, enter another password."""
+"""Where channels look and mail leaves, as operators mend it: look now, enter another password."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import asyncpg
 import structlog
@@ -10,10 +11,10 @@ import structlog
 from bus import levers as bus_levers
 from bus.connect import Bus
 from bus.errors import Unavailable
-from bus.signs import Place
-from channels.email_settings import MailboxSettings
+from bus.signs import WAY_OUT, Place
 from channels.imap_session import ImapTrouble
 from channels.mailbox_access import Access
+from gateway.mail_server import BadMailServer, MailServerAccess, name_of
 from gateway.operator.figures import Collector, Figures
 from gateway.settings import Settings
 from store import levers as books
@@ -25,51 +26,93 @@ _SEEN_WITHIN = 8.0  # seconds in which a channel that was asked to look has look
 
 
 class NotLetIn(Exception):
-    """The mailbox does not let us in with what was entered; in words."""
+    """The place does not let us in with what was entered; in words."""
+
+
+class Lock(Protocol):
+    """What a password or a token opens."""
+
+    async def try_with(self, entered: str) -> None:
+        """Raises `ImapTrouble` or `BadMailServer` with the server's words; nothing is kept."""
+        ...
+
+    async def keep(self, entered: str) -> None:
+        """From now on this one counts. Raises `OSError` when the disk refuses."""
+        ...
 
 
 @dataclass(frozen=True)
 class Spot:
-    """One place, with the settings of it that name no secret."""
+    """One place, with what the settings say of it that is no secret."""
 
     channel: str
     place: str
-    now: Place | None
+    server: str = ""
+    """As `host:port`."""
+    security: str = ""
+    username: str = ""
+    lock: Lock | None = None
+    """None: nobody enters anything."""
+    takes_tokens: bool = False
+    now: Place | None = None
     """None: nobody has said."""
-    mailbox: MailboxSettings | None = None
 
 
 def spots(settings: Settings, figures: Figures) -> list[Spot]:
-    """Every place where a channel looks, mailboxes first."""
-    said: Mapping[str, Place] = (
-        {place.place: place for one in figures.bus.channels for place in one.places}
-        if figures.bus
-        else {}
-    )
-    ours = [Spot(EMAIL, one.name, said.get(one.name), one) for one in settings.channels.email]
+    """Every place where a channel looks, mailboxes first, and the mail server at the end."""
+    said = {one.place: one for one in _all_places(figures)}
+    ours = [*_mailboxes(settings, said), *_mail_server(settings, said)]
     names = {one.place for one in ours}
-    return ours + [
-        Spot(one.channel, one.place, one) for one in said.values() if one.place not in names
+    others = [
+        Spot(one.channel, one.place, now=one) for one in said.values() if one.place not in names
     ]
+    return sorted(ours + others, key=lambda one: one.channel == WAY_OUT)
 
 
-async def let_in(
-    pool: asyncpg.Pool, settings: Settings, mailbox: MailboxSettings, entered: str, *, by: str
-) -> None:
+def _mailboxes(settings: Settings, said: dict[str, Place]) -> Iterator[Spot]:
+    for one in settings.channels.email:
+        hasty = one.model_copy(update={"connect_seconds": 8.0, "command_seconds": 8.0})
+        yield Spot(
+            EMAIL,
+            one.name,
+            f"{one.host}:{one.at_port}",
+            one.security,
+            one.username,
+            Access(hasty, settings.data),
+            one.oauth is not None,
+            said.get(one.name),
+        )
+
+
+def _mail_server(settings: Settings, said: dict[str, Place]) -> Iterator[Spot]:
+    smtp = settings.notifier.smtp
+    if smtp.host:
+        yield Spot(
+            WAY_OUT,
+            name_of(smtp),
+            name_of(smtp),
+            smtp.security,
+            smtp.username,
+            MailServerAccess(settings) if smtp.username else None,
+            now=said.get(name_of(smtp)),
+        )
+
+
+async def let_in(pool: asyncpg.Pool, spot: Spot, entered: str, *, by: str) -> None:
     """
     Sign in with what was entered, and keep it when that went well: from now on it counts.
 
     Raises `NotLetIn` with the server's words, and then nothing is kept.
     """
-    hasty = mailbox.model_copy(update={"connect_seconds": 8.0, "command_seconds": 8.0})
-    access = Access(hasty, settings.data)
+    if spot.lock is None:
+        raise NotLetIn("it asks for no password")
     async with pool.acquire() as conn:
-        number = await books.note(conn, "let_in", what=mailbox.name, by=by)
+        number = await books.note(conn, "let_in", what=spot.place, by=by)
     outcome = "done"
     try:
-        await access.try_with(entered)
-        await access.keep(entered)
-    except (ImapTrouble, OSError) as error:
+        await spot.lock.try_with(entered)
+        await spot.lock.keep(entered)
+    except (ImapTrouble, BadMailServer, OSError) as error:
         outcome = "failed: it does not let us in"
         raise NotLetIn(str(error) or type(error).__name__) from error
     finally:
@@ -102,4 +145,11 @@ def _has_looked(before: Place | None, now: Place) -> bool:
 def _places(figures: Figures, channel: str) -> Sequence[Place]:
     if figures.bus is None:
         raise Unavailable("the bus does not answer")
-    return [place for one in figures.bus.channels if one.name == channel for place in one.places]
+    return [one for one in _all_places(figures) if one.channel == channel]
+
+
+def _all_places(figures: Figures) -> Sequence[Place]:
+    if figures.bus is None:
+        return ()
+    ways_in = [place for one in figures.bus.channels for place in one.places]
+    return [*ways_in, *figures.bus.ways_out]

@@ -1,4 +1,4 @@
-"""`/ops/places`: the mailboxes and lists where channels look; a password that has changed."""
+"""`/ops/places`: the mailboxes where channels look, the mail server, and changed passwords."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ from bus.errors import Unavailable
 from gateway.keys import BUS, POOL, SETTINGS
 from gateway.operator import places
 from gateway.operator.ops_page import COLLECTOR
-from gateway.operator.places import NotLetIn
+from gateway.operator.places import NotLetIn, Spot
 from gateway.pages.i18n import gettext as _
 from gateway.staff.access import requires
 from gateway.staff.forms import Problems
@@ -55,26 +55,26 @@ async def look(request: web.Request) -> web.StreamResponse:
 async def let_in(request: web.Request) -> web.StreamResponse:
     """Try a password or a token that was entered, keep it if it is good, and have it used."""
     form = await request.post()
-    name = str(form.get("mailbox", ""))
-    settings = request.config_dict[SETTINGS]
-    mailbox = next((one for one in settings.channels.email if one.name == name), None)
-    errors: Problems = {}
-    if mailbox is None:
-        errors["h-places"] = _("There is no such mailbox any more.")
+    spots = await _spots(request)
+    wanted = str(form.get("place", ""))
+    number = next((n for n, one in enumerate(spots) if one.place == wanted and one.lock), None)
+    if number is None:
+        errors: Problems = {"h-places": _("There is no such mailbox any more.")}
         return await _page(request, errors=errors, status=422)
-    field = f"password-{settings.channels.email.index(mailbox)}"
+    field = f"password-{number}"
     entered = str(form.get(field, ""))  # as it stands: it may begin or end with a space
+    errors = {}
     if not entered or len(entered) > LONGEST:
         errors[field] = _("Enter what lets us in now.")
     else:
         try:
             await places.let_in(
-                request.config_dict[POOL], settings, mailbox, entered, by=request[ACCOUNT].login
+                request.config_dict[POOL], spots[number], entered, by=request[ACCOUNT].login
             )
         except NotLetIn as error:
             errors[field] = _("It was tried, and not kept: %(reason)s") % {"reason": str(error)}
         else:
-            errors = await _looked(request, places.EMAIL, only=name)
+            errors = await _looked(request, spots[number].channel, only=wanted)
     if errors:
         return await _page(request, errors=errors, status=422)
     raise web.HTTPSeeOther("/ops/places?done=let_in")
@@ -87,25 +87,26 @@ async def _looked(request: web.Request, channel: str, *, only: str = "") -> Prob
         found = await places.look_now(bus, collector, channel)
     except Unavailable as error:
         return {"h-places": _("This could not be done: %(reason)s.") % {"reason": str(error)}}
-    theirs = [one for one in found if not only or one.place == only]
+    theirs = {one.place: one for one in found if not only or one.place == only}
     if not theirs:
-        return {
-            "h-places": _("Nobody looks after this channel: the service channels does not answer.")
-        }
+        return {"h-places": _("Nobody looks after this: the service for it does not answer.")}
     return {
-        f"place-{number}": f"{one.place}: {one.trouble}"
-        for number, one in enumerate(found)
-        if one in theirs and one.trouble
+        f"place-{number}": f"{one.place}: {theirs[one.place].trouble}"
+        for number, one in enumerate(await _spots(request))
+        if one.place in theirs and theirs[one.place].trouble
     }
+
+
+async def _spots(request: web.Request) -> list[Spot]:
+    figures = await request.config_dict[COLLECTOR].latest()
+    return places.spots(request.config_dict[SETTINGS], figures)
 
 
 async def _page(
     request: web.Request, *, errors: Problems | None = None, status: int = 200
 ) -> web.Response:
-    settings = request.config_dict[SETTINGS]
-    collector = request.config_dict[COLLECTOR]
     context: Mapping[str, Any] = {
-        "spots": places.spots(settings, await collector.latest()),
+        "spots": await _spots(request),
         "errors": errors or {},
         "done": request.query.get("done", ""),
         "nav": "ops",

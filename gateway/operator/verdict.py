@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 
+from bus.signs import Place
 from gateway.operator.canary import CanaryFigures, State, Stop
 from gateway.operator.expiring import Ending
 from gateway.operator.figures import (
@@ -100,6 +101,8 @@ def judge(figures: Figures) -> Verdict:
     if figures.bus is not None:
         for channel in figures.bus.channels:
             found += _channel(channel, figures.at, _pauses(figures.store))
+        for place in figures.bus.ways_out:
+            found += _way_out(place)
     if figures.canary is not None:
         found += _canary(figures.canary)
     for ending in figures.endings:
@@ -444,6 +447,37 @@ def _channel(
                 link="/ops/places",
                 way=_LOOK,
             )
+
+
+def _way_out(place: Place) -> Iterator[Finding]:
+    values = {"place": place.place, "trouble": place.trouble.rstrip(".")}
+    if place.refused:
+        yield Finding(
+            Level.WRONG,
+            "mail_server_refuses",
+            N_("No mail is sent: the mail server %(place)s does not accept our password."),
+            N_(
+                "Mails wait, and are tried again for a day. Enter the password that is right now, "
+                "on the page Operations: it is tried before it is kept."
+            ),
+            values,
+            link="/ops/places",
+            way=N_("Enter it"),
+        )
+    elif place.trouble:
+        yield Finding(
+            Level.LOOK,
+            "mail_server_away",
+            N_("The mail server %(place)s did not let us in: %(trouble)s."),
+            N_(
+                "Mails wait, and are tried again for a day. Where the settings are wrong, mend "
+                "them, try them with `buckstop doctor`, and have the service notifier started "
+                "again."
+            ),
+            values,
+            link="/ops/places",
+            way=_LOOK,
+        )
 
 
 def _canary(canary: CanaryFigures) -> Iterator[Finding]:

@@ -17,7 +17,8 @@ from tests.browser.test_accessibility import Judge
 from tests.support import imap
 from tests.support.imap import Pymap, deliver
 from tests.support.letters import mail
-from tests.support.product import Product, own_folder, until
+from tests.support.mail import SmtpSink
+from tests.support.product import Product, own_folder, until, visitor
 
 WITHIN = 10_000  # milliseconds
 WELL = "All is well: every message is handled within seconds, and nothing is lost."
@@ -33,14 +34,34 @@ async def mailbox() -> AsyncIterator[Pymap]:
 
 
 @pytest.fixture(scope="module")
-async def product(mailbox: Pymap) -> AsyncIterator[Product]:
-    """One with a mailbox; its engines and services are stopped here, so nobody shares it."""
+def mail_server() -> Iterator[SmtpSink]:
+    server = SmtpSink("the first one")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="module")
+async def product(mailbox: Pymap, mail_server: SmtpSink) -> AsyncIterator[Product]:
+    """
+    One with a mailbox and a mail server; its engines and services are stopped here, so nobody
+    shares it.
+    """
     box = {
         "host": "127.0.0.1", "port": mailbox.port, "security": "none", "username": imap.USER,
         "password": imap.PASSWORD,
     }  # fmt: skip
+    smtp = {
+        "host": "127.0.0.1", "port": mail_server.port, "security": "none", "username": "311",
+        "password": mail_server.password, "seconds_per_connection": 0.1,
+    }  # fmt: skip
     with own_folder() as folder:
-        product = Product(folder / "data", BUCKSTOP__CHANNELS__EMAIL=json.dumps([box]))
+        product = Product(
+            folder / "data",
+            BUCKSTOP__CHANNELS__EMAIL=json.dumps([box]),
+            BUCKSTOP__NOTIFIER__SMTP=json.dumps(smtp),
+            BUCKSTOP__NOTIFIER__FROM_ADDRESS="311@city.example",
+        )
         try:
             await product.start("--sample-logins")
             await product.said_so("Ctrl-C stops it.")
@@ -89,14 +110,15 @@ async def test_a_password_that_somebody_changed_is_entered_on_the_page(
     await visitors.picture(operator, "locked-out")
 
     await operator.get_by_role("link", name="Enter it").click()
-    await operator.get_by_label("New password").fill("a guess")
-    await operator.get_by_role("button", name="Try it and keep it").click()
+    ours = operator.get_by_role("region", name=imap.USER)
+    await ours.get_by_label("New password").fill("a guess")
+    await ours.get_by_role("button", name="Try it and keep it").click()
     await expect(operator.get_by_role("alert")).to_contain_text("It was tried, and not kept")
-    assert await operator.get_by_label("New password").input_value() == ""
+    assert await ours.get_by_label("New password").input_value() == ""
     await visitors.picture(operator, "not-kept")
-    await operator.get_by_label("New password").fill("another one")
-    await operator.get_by_role("button", name="Try it and keep it").click()
-    await expect(operator.get_by_role("status").first).to_contain_text("It lets us in")
+    await ours.get_by_label("New password").fill("another one")
+    await ours.get_by_role("button", name="Try it and keep it").click()
+    await expect(operator.get_by_role("status").first).to_contain_text("It lets us in again")
     await visitors.picture(operator, "let-in")
     await operator.goto("/ops")
     await expect(sentence).to_have_text(WELL, timeout=WITHIN)
@@ -105,6 +127,33 @@ async def test_a_password_that_somebody_changed_is_entered_on_the_page(
     await until(lambda: _cases(product, 1))
     await operator.goto("/ops/levers")
     await expect(operator.locator(".st-timeline")).to_contain_text("Let in with what was entered")
+
+
+async def test_mails_that_the_mail_server_does_not_take_leave_after_its_new_password(
+    visitors: Visitors, product: Product, mail_server: SmtpSink, operator: Page
+) -> None:
+    sentence = operator.locator("#op-sentence")
+    mail_server.password = "the second one"
+    report = {"text": "A pothole at 11401 E 23rd St.", "email": "rosa@resident.example"}
+    async with visitor(product) as rosa:
+        assert (await rosa.post("/channels/web", json=report)).status == 200
+    await expect(sentence).to_have_text(
+        f"No mail is sent: the mail server 127.0.0.1:{mail_server.port} does not accept our "
+        "password.",
+        timeout=WITHIN,
+    )
+    await visitors.picture(operator, "no-mail-is-sent")
+    await operator.get_by_role("link", name="Enter it").click()
+    ours = operator.locator("section", has_text="Our mails leave here")
+    await ours.get_by_label("New password").fill("the first one")
+    await ours.get_by_role("button", name="Try it and keep it").click()
+    await expect(operator.get_by_role("alert")).to_contain_text("does not accept username")
+    await ours.get_by_label("New password").fill("the second one")
+    await ours.get_by_role("button", name="Try it and keep it").click()
+    await expect(operator.get_by_role("status").first).to_contain_text("It lets us in again")
+    await until(lambda: _has_come(mail_server, "rosa@resident.example"))
+    await operator.goto("/ops")
+    await expect(sentence).to_have_text(WELL, timeout=WITHIN)
 
 
 async def test_services_that_hang_are_started_again_on_the_page(
@@ -176,13 +225,17 @@ async def test_they_work_on_a_phone_in_spanish_and_without_script(visitors: Visi
         await page.goto(path)
         assert not await too_wide(page)
         await visitors.picture(page, f"phone-{path[5:10]}")
-    await page.get_by_role("button", name="Mirar ahora").click()
+    await page.get_by_role("button", name="Mirar ahora").first.click()
     await expect(page.get_by_role("status").first).to_contain_text("todo está bien")
 
 
 def _with_router(product: Product) -> psutil.Process:
     # The first of the two that are forked.
     return min(product.services, key=lambda one: (one.create_time(), one.pid))
+
+
+async def _has_come(mail_server: SmtpSink, recipient: str) -> bool:
+    return any(mail["X-Rcpt-To"] == recipient for mail in mail_server.mails)
 
 
 async def _cases(product: Product, count: int) -> bool:

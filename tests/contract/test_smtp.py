@@ -21,13 +21,16 @@ from bus.contracts import CaseOpened, Fact, FileRef, NoticeQueued, NoticeSent
 from bus.files import Files
 from bus.identity import notice_token, read_notice_token
 from bus.worker import listen
+from channels.kept_secret import KeptSecret
 from notifier import email_smtp
 from notifier.city_words import CityWords
-from notifier.email_smtp import SmtpSender, SmtpSettings, on_the_wire, open_smtp
+from notifier.email_smtp import SmtpSender, SmtpSettings, open_smtp
+from notifier.mail_message import on_the_wire
 from notifier.senders import Again, Failed, Mail, Sent, Unknown
 from notifier.service import listeners, open_sender
 from notifier.settings import NotifierSettings
 from tests.support.facts import NOON, SECRET, summary
+from tests.support.mail import SmtpSink
 
 TLS = Path(__file__).parents[1] / "fixtures" / "tls"
 FROM = email_smtp.Envelope("no-reply@city.example.org", "City of Independence")
@@ -533,3 +536,30 @@ async def test_from_a_fact_to_the_mail_server(bus: Bus, files: Files) -> None:
     plain = got.get_body(("plain",))
     assert isinstance(plain, EmailMessage)
     assert f"https://report.example.org/track/{summary().reference}" in plain.get_content()
+
+
+async def test_the_door_says_who_refused_and_opens_with_the_newest_password(tmp_path: Path) -> None:
+    sink = SmtpSink("the new one")
+    await asyncio.to_thread(sink.start)
+    settings = SmtpSettings(
+        host="127.0.0.1", port=sink.port, security="none", username="311", password=SecretStr("old")
+    )
+    kept = KeptSecret(tmp_path / "kept.json", "old")
+    try:
+        async with open_smtp(settings, FROM, no_file, kept.read) as sender:
+            assert sender.door.tried_at is None
+            [outcome] = await sender.send([mail()])
+            assert isinstance(outcome, Again)
+            assert "does not accept our password" in outcome.reason
+            assert sender.door.refused
+            kept.write("the new one")
+            sender.look_now()  # else a server that refused is left alone for a while
+            async with asyncio.timeout(5):
+                while sender.door.refused:
+                    await asyncio.sleep(0.02)
+            assert await sender.send([mail()]) == [Sent("kept")]
+            assert sender.door.trouble == ""
+    finally:
+        await asyncio.to_thread(sink.stop)
+    [told] = sink.mails
+    assert told["X-Rcpt-To"] == "rosa@resident.example"

@@ -4,18 +4,35 @@ import socket
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.policy import default
+from typing import Any
 
 from aiosmtpd.controller import Controller
-from aiosmtpd.smtp import SMTP, Envelope, Session
+from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
 
 
 class SmtpSink:
-    """An aiosmtpd server on a free port. `answers` are given to the next mails, then 250."""
+    """
+    An aiosmtpd server on a free port. `answers` are given to the next mails, then 250; with a
+    `password`, it wants that.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, password: str = "") -> None:
         self.mails: list[EmailMessage] = []
         self.answers: list[str] = []
-        self._controller = Controller(self, hostname="127.0.0.1", port=0)
+        self.password = password
+        wants: dict[str, Any] = {}
+        if password:
+            wants = {
+                "authenticator": self._knows,
+                "auth_required": True,
+                "auth_require_tls": False,
+            }
+        self._controller = Controller(self, hostname="127.0.0.1", port=0, **wants)
+
+    def _knows(
+        self, server: SMTP, session: Session, envelope: Envelope, way: str, told: Any
+    ) -> AuthResult:
+        return AuthResult(success=told.password == self.password.encode(), handled=False)
 
     @property
     def port(self) -> int:

@@ -315,3 +315,16 @@ def test_what_stopped_leads_to_where_it_is_started_again(
 def test_the_durable_of_a_channel_that_is_turned_off_is_nobodys() -> None:
     of_texts = durable("channels_complaint_received", silent=99.0, age=9000.0, turned_off=True)
     assert judge(figures(bus=bus(durables=(of_texts,)))).findings == ()
+
+
+@pytest.mark.parametrize(
+    ("refused", "cause", "level"),
+    [(True, "mail_server_refuses", Level.WRONG), (False, "mail_server_away", Level.LOOK)],
+)
+def test_a_mail_server_that_takes_nothing_is_told_at_once(
+    refused: bool, cause: str, level: Level
+) -> None:
+    server = Place(channel="notices", place="smtp.example:587", trouble="no", refused=refused)
+    [one] = judge(figures(bus=bus(ways_out=(server,)))).findings
+    assert (one.cause, one.level, one.link) == (cause, level, "/ops/places")
+    assert "smtp.example:587" in finding_words(one)
