@@ -21,11 +21,12 @@ from gateway.engines import Engines
 from gateway.operator.canary import CanaryFigures, CanaryWatch
 from gateway.operator.expiring import doors
 from gateway.operator.figures import SILENT_AFTER, Collector, Connect, DurableFigures, Figures
+from gateway.operator.finding import Level, level_of_age
 from gateway.operator.lever_commands import drain, pause, resume, retell, undrain
 from gateway.operator.ops_page import as_json
 from gateway.operator.reread_command import reread
 from gateway.operator.trace_command import trace
-from gateway.operator.verdict import WELL, Level, judge, level_of_age
+from gateway.operator.verdict import WELL, judge
 from gateway.operator.words import finding_todo, finding_words, rate, seconds, size, span, whole
 from gateway.run import running
 from gateway.settings import Settings

@@ -1,72 +1,35 @@
-"""
-Whether all is well, and if not, what is wrong and what to do about it (pure).
-
-A sentence is written here in English with holes, and translated where it is shown. Each cause says
-what to do in words that need no knowledge of NATS or PostgreSQL.
-"""
+"""Whether all is well, and if not, what is wrong, the worst first (pure)."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
-from enum import IntEnum
 
-from bus.signs import Place
-from gateway.operator.canary import CanaryFigures, State, Stop
-from gateway.operator.expiring import Ending
 from gateway.operator.figures import (
     SILENT_AFTER,
     BusFigures,
-    ChannelFigures,
     Disk,
     DurableFigures,
     Figures,
 )
+from gateway.operator.finding import (
+    AGAIN,
+    GIB,
+    GO_ON,
+    Finding,
+    Level,
+    level_of_age,
+    level_of_disk,
+    seconds_since,
+)
+from gateway.operator.verdict_canary import of_canary
+from gateway.operator.verdict_places import of_channel, of_ending, of_way_out
 from gateway.pages.i18n import noted as N_
 from store.figures import StoreFigures
-from store.levers import CHANNEL, OperatorAct, process_named
+from store.levers import OperatorAct, process_named
 
-
-class Level(IntEnum):
-    """How bad it is."""
-
-    WELL = 0
-    LOOK = 1
-    """Nothing is lost and people are served, but somebody should look today."""
-    WRONG = 2
-    """Somebody waits because of it: act now."""
-
-
-# Seconds. A message is handled within one or two when all is well.
-LATE = 60.0
-VERY_LATE = 600.0
-OUTBOX_LATE = 30.0
+OUTBOX_LATE = 30.0  # seconds
 NOTICE_LATE = 600.0
-# The longest pause between two looks that the settings allow is an hour.
-PLACE_LATE = 3900.0
-DISK_LOW, DISK_VERY_LOW = 0.10, 0.04
-GIB = 1024**3
 STREAM_FULL, STREAM_VERY_FULL = 0.80, 0.95
-DAYS_FEW, DAYS_VERY_FEW = 21, 7
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that is not as it should be."""
-
-    level: Level
-    cause: str
-    """A name for machines, as `service_silent`."""
-    words: str
-    """What is wrong, in English, with holes for `values`."""
-    todo: str
-    """What to do about it, in the same way."""
-    values: Mapping[str, str | int]
-    link: str = ""
-    """Our page on which it is mended."""
-    way: str = N_("Open them")
-    """What the link to it says."""
-    spoken: Mapping[str, str] = field(default_factory=dict)
-    """Further values, which are sentences as `words` is, and are translated like it."""
 
 
 @dataclass(frozen=True)
@@ -100,40 +63,15 @@ def judge(figures: Figures) -> Verdict:
         found += _store(figures.store, figures.at)
     if figures.bus is not None:
         for channel in figures.bus.channels:
-            found += _channel(channel, figures.at, _pauses(figures.store))
+            found += of_channel(channel, figures.at, _pauses(figures.store))
         for place in figures.bus.ways_out:
-            found += _way_out(place)
+            found += of_way_out(place)
     if figures.canary is not None:
-        found += _canary(figures.canary)
+        found += of_canary(figures.canary)
     for ending in figures.endings:
-        found += _ending(ending, figures.at)
+        found += of_ending(ending, figures.at)
     return Verdict(tuple(sorted(found, key=lambda one: -one.level)))
 
-
-def level_of_age(age: float | None) -> Level:
-    """How bad it is that a message has waited for so many seconds."""
-    if age is None or age < LATE:
-        return Level.WELL
-    return Level.WRONG if age >= VERY_LATE else Level.LOOK
-
-
-def level_of_disk(disk: Disk) -> Level:
-    share = disk.free / disk.total if disk.total else 1.0
-    if share < DISK_VERY_LOW or disk.free < GIB:
-        return Level.WRONG
-    return Level.LOOK if share < DISK_LOW and disk.free < 20 * GIB else Level.WELL
-
-
-def level_of_days(days: int | None) -> Level:
-    """How bad it is that something ends in so many days."""
-    if days is None or days >= DAYS_FEW:
-        return Level.WELL
-    return Level.WRONG if days < DAYS_VERY_FEW else Level.LOOK
-
-
-_AGAIN = N_("Start it again")
-_GO_ON = N_("Let it go on")
-_LOOK = N_("See how it stands")
 
 _BUS_AWAY = Finding(
     Level.WRONG,
@@ -146,7 +84,7 @@ _BUS_AWAY = Finding(
     ),
     {},
     link="/ops/again?what=nats",
-    way=_AGAIN,
+    way=AGAIN,
 )
 
 _STORE_AWAY = Finding(
@@ -160,7 +98,7 @@ _STORE_AWAY = Finding(
     ),
     {},
     link="/ops/again?what=postgresql",
-    way=_AGAIN,
+    way=AGAIN,
 )
 
 
@@ -206,7 +144,7 @@ def _bus(bus: BusFigures, pauses: Mapping[str, OperatorAct]) -> Iterator[Finding
                 "waiting": sum(one.look.waiting + one.look.in_hand for one in theirs),
             },
             link=f"/ops/again?what={service}",
-            way=_AGAIN,
+            way=AGAIN,
         )
     for durable in bus.durables:
         if durable.unheard or durable.drained or durable.turned_off:
@@ -226,7 +164,7 @@ def _bus(bus: BusFigures, pauses: Mapping[str, OperatorAct]) -> Iterator[Finding
                     "by": pauses[durable.look.name].by if durable.look.name in pauses else "nats",
                 },
                 link="/ops/levers",
-                way=_GO_ON,
+                way=GO_ON,
             )
         elif level := level_of_age(durable.age):
             yield Finding(
@@ -289,7 +227,7 @@ def _drained(bus: BusFigures, store: StoreFigures | None) -> Iterator[Finding]:
                 ),
                 values,
                 link="/ops/levers",
-                way=_GO_ON,
+                way=GO_ON,
             )
         else:
             yield Finding(
@@ -302,7 +240,7 @@ def _drained(bus: BusFigures, store: StoreFigures | None) -> Iterator[Finding]:
                 ),
                 values,
                 link="/ops/levers",
-                way=_GO_ON,
+                way=GO_ON,
             )
 
 
@@ -315,7 +253,7 @@ def _store(store: StoreFigures, now: datetime) -> Iterator[Finding]:
             N_("Run `buckstop audit`: it finds what is missing and brings it in."),
             {"equation": str(store.ever)},
         )
-    waited = _seconds(store.outbox.oldest, now)
+    waited = seconds_since(store.outbox.oldest, now)
     if store.outbox.count and waited >= OUTBOX_LATE:
         yield Finding(
             Level.WRONG,
@@ -360,7 +298,7 @@ def _store(store: StoreFigures, now: datetime) -> Iterator[Finding]:
             {"count": len(store.alarms), "rule": last.rule, "reason": last.reason},
             link="/staff/rules",
         )
-    waited = _seconds(store.notices.oldest, now)
+    waited = seconds_since(store.notices.oldest, now)
     if store.notices.count and waited >= NOTICE_LATE:
         yield Finding(
             Level.LOOK,
@@ -375,208 +313,3 @@ def _store(store: StoreFigures, now: datetime) -> Iterator[Finding]:
             ),
             {"count": store.notices.count, "minutes": round(waited / 60)},
         )
-
-
-def _channel(
-    channel: ChannelFigures, now: datetime, pauses: Mapping[str, OperatorAct]
-) -> Iterator[Finding]:
-    if channel.looks and channel.unheard:
-        yield Finding(
-            Level.WRONG,
-            "channel_silent",
-            N_("Nobody looks after the channel %(channel)s (%(seconds)d s)."),
-            N_(
-                "What was sent stays where it lies. The service channels does not run: start it "
-                "again, on the page Operations or where it runs (`buckstop run channels`)."
-            ),
-            {"channel": channel.name, "seconds": round(channel.silent)},
-            link="/ops/again?what=channels",
-            way=_AGAIN,
-        )
-        return
-    if pause := pauses.get(CHANNEL + channel.name):
-        yield Finding(
-            Level.LOOK,
-            "channel_paused",
-            N_("The channel %(channel)s is paused by %(by)s."),
-            N_(
-                "What is sent stays where it lies. It goes on by itself when the time is over; "
-                "`buckstop bus resume` ends it now."
-            ),
-            {"channel": channel.name, "by": pause.by},
-            link="/ops/levers",
-            way=_GO_ON,
-        )
-        return
-    for place in channel.places:
-        values = {"place": place.place, "trouble": place.trouble.rstrip(".")}
-        if place.refused:
-            yield Finding(
-                Level.WRONG,
-                "place_refuses",
-                N_("%(place)s does not let us in: %(trouble)s."),
-                N_(
-                    "What lies there is not lost. Enter the password that is right now, on the "
-                    "page Operations: it is tried before it is kept."
-                ),
-                values,
-                link="/ops/places",
-                way=N_("Enter it"),
-            )
-        elif place.trouble:
-            yield Finding(
-                Level.WRONG,
-                "place_in_trouble",
-                N_("%(place)s cannot be read: %(trouble)s."),
-                N_(
-                    "What lies there is not lost, and it is tried again by itself. Where the "
-                    "settings of this channel are wrong, mend them, try them with "
-                    "`buckstop doctor`, and have the service channels started again."
-                ),
-                values,
-                link="/ops/places",
-                way=_LOOK,
-            )
-        elif place.looked_at is not None and _seconds(place.looked_at, now) >= PLACE_LATE:
-            yield Finding(
-                Level.LOOK,
-                "place_late",
-                N_("Nobody has looked into %(place)s for %(minutes)d min."),
-                N_("The log of the service channels says on what it waits."),
-                values | {"minutes": round(_seconds(place.looked_at, now) / 60)},
-                link="/ops/places",
-                way=_LOOK,
-            )
-
-
-def _way_out(place: Place) -> Iterator[Finding]:
-    values = {"place": place.place, "trouble": place.trouble.rstrip(".")}
-    if place.refused:
-        yield Finding(
-            Level.WRONG,
-            "mail_server_refuses",
-            N_("No mail is sent: the mail server %(place)s does not accept our password."),
-            N_(
-                "Mails wait, and are tried again for a day. Enter the password that is right now, "
-                "on the page Operations: it is tried before it is kept."
-            ),
-            values,
-            link="/ops/places",
-            way=N_("Enter it"),
-        )
-    elif place.trouble:
-        yield Finding(
-            Level.LOOK,
-            "mail_server_away",
-            N_("The mail server %(place)s did not let us in: %(trouble)s."),
-            N_(
-                "Mails wait, and are tried again for a day. Where the settings are wrong, mend "
-                "them, try them with `buckstop doctor`, and have the service notifier started "
-                "again."
-            ),
-            values,
-            link="/ops/places",
-            way=_LOOK,
-        )
-
-
-def _canary(canary: CanaryFigures) -> Iterator[Finding]:
-    todo = N_(
-        "Reports of residents take the same way. Nothing is lost; the log of the service "
-        "%(service)s says on what it waits."
-    )
-    # While somebody paused it, that is told of whatever they paused.
-    if canary.stop and canary.state is State.LOST:
-        yield Finding(
-            Level.WRONG,
-            "canary_lost",
-            N_("The canary is lost: none has come through for %(seconds)d s. %(where)s"),
-            todo,
-            {"seconds": round(canary.waited)} | _who(canary.stop, canary.reason),
-            spoken={"where": canary.stop.words},
-        )
-    elif canary.stop and canary.state is State.LATE:
-        yield Finding(
-            Level.LOOK,
-            "canary_late",
-            N_("The canary is late: none has come through for %(seconds)d s. %(where)s"),
-            todo,
-            {"seconds": round(canary.waited)} | _who(canary.stop, canary.reason),
-            spoken={"where": canary.stop.words},
-        )
-    elif canary.stop and canary.state is State.SLOW:
-        yield Finding(
-            Level.LOOK,
-            "canary_slow",
-            N_(
-                "Canaries come through late: the last one took %(seconds)d s, the longest at the "
-                "service %(service)s."
-            ),
-            N_("If many reports came at once, wait. If not, the log of that service says why."),
-            {"seconds": round(canary.took or 0.0)} | _who(canary.stop, ""),
-        )
-    if canary.overtaken_stop and canary.state is not State.UNKNOWN:
-        yield Finding(
-            Level.LOOK,
-            "canary_overtaken",
-            N_(
-                "Canaries of the last hour that did not come through, though later ones did: "
-                "%(count)d. The last of them: %(where)s"
-            ),
-            N_("A message of theirs may have failed alone. The log of that service says why."),
-            {"count": len(canary.overtaken)}
-            | _who(canary.overtaken_stop, canary.overtaken[0].buried_why or ""),
-            spoken={"where": canary.overtaken_stop.words},
-        )
-
-
-def _who(stop: Stop, reason: str) -> dict[str, str | int]:
-    return {"service": stop.service, "hop": stop.hop.value, "reason": reason}
-
-
-def _ending(ending: Ending, now: datetime) -> Iterator[Finding]:
-    days = ending.days(now)
-    level = level_of_days(days)
-    if days is None or not level:
-        # What could not be seen is on the page; a server that is away has a sentence of its own.
-        return
-    if ending.kind == "access":
-        yield Finding(
-            level,
-            "access_ends",
-            N_("Our access to the mailbox %(what)s ends soon. Days that are left: %(days)d."),
-            N_(
-                "Allow Buckstop into the mailbox again at the provider, and enter the new refresh "
-                "token on the page Operations. After that day no mail is fetched; it stays where "
-                "it lies."
-            ),
-            {"what": ending.what, "days": max(0, days)},
-            link="/ops/places",
-            way=N_("Enter it"),
-        )
-    elif ending.trouble:
-        yield Finding(
-            level,
-            "certificate_ended",
-            N_("The certificate of %(what)s has expired."),
-            N_(
-                "Renew it on that server, now. Until then browsers warn residents, or we neither "
-                "fetch nor send mail there."
-            ),
-            {"what": ending.what},
-        )
-    else:
-        yield Finding(
-            level,
-            "certificate_ends",
-            N_("The certificate of %(what)s ends soon. Days that are left: %(days)d."),
-            N_(
-                "Renew it on that server. After that day browsers warn residents, or we neither "
-                "fetch nor send mail there."
-            ),
-            {"what": ending.what, "days": max(0, days)},
-        )
-
-
-def _seconds(since: datetime | None, now: datetime) -> float:
-    return 0.0 if since is None else max(0.0, (now - since).total_seconds())

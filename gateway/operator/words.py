@@ -10,7 +10,7 @@ from babel.numbers import format_decimal
 from markupsafe import Markup, escape
 
 from gateway.operator import sparks
-from gateway.operator.verdict import (
+from gateway.operator.finding import (
     Finding,
     Level,
     level_of_age,

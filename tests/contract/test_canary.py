@@ -38,7 +38,8 @@ from gateway.compose import CITIES
 from gateway.operator import levers
 from gateway.operator.canary import CanaryFigures, CanaryWatch, Hop, State
 from gateway.operator.figures import Collector, of_pool
-from gateway.operator.verdict import Level, judge
+from gateway.operator.finding import Level
+from gateway.operator.verdict import judge
 from gateway.operator.words import finding_words
 from notifier import service as notifier_service
 from notifier.console import MailboxSender

@@ -9,7 +9,7 @@ import pytest
 from bus.contracts import CanaryFiled, CanaryReceived, CanaryRouted
 from gateway.canary_settings import CanarySettings
 from gateway.operator.canary import CanaryFigures, Hop, State, judge
-from gateway.operator.verdict import Level
+from gateway.operator.finding import Level
 from gateway.operator.verdict import judge as verdict_on
 from gateway.operator.words import finding_todo, finding_words
 from gateway.pages.i18n import use_language

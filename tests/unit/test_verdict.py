@@ -19,7 +19,8 @@ from gateway.operator.figures import (
     Figures,
     StreamFigures,
 )
-from gateway.operator.verdict import GIB, Level, judge
+from gateway.operator.finding import GIB, Level
+from gateway.operator.verdict import judge
 from gateway.operator.words import finding_todo, finding_words
 from gateway.pages.i18n import use_language
 from store.alarms import Alarm
@@ -243,7 +244,11 @@ def test_every_sentence_can_be_said_in_every_language(language: str) -> None:
                 durable("notifier_case", age=100.0),
             ),
             channels=(email({"trouble": "no answer"}), email({"looked_at": ago(hours=3)}),
-                      email(silent=9.0)),
+                      email(silent=9.0), email({"trouble": "no", "refused": True})),
+            ways_out=(
+                Place(channel="notices", place="a:587", trouble="no", refused=True),
+                Place(channel="notices", place="b:587", trouble="no answer"),
+            ),
         ),
         store=store(
             outbox=Backlog(1, ago(hours=1), 1), dead=Waiting(1, NOW),
@@ -256,7 +261,7 @@ def test_every_sentence_can_be_said_in_every_language(language: str) -> None:
         found = [
             *judge(everything).findings, *judge(figures(bus=None, store=None)).findings
         ]  # fmt: skip
-        assert len({one.cause for one in found}) == 15
+        assert len({one.cause for one in found}) == 18
         for one in found:
             assert "%(" not in finding_words(one) + finding_todo(one)
     finally:
