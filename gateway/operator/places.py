@@ -59,14 +59,13 @@ class Spot:
 
 
 def spots(settings: Settings, figures: Figures) -> list[Spot]:
-    """Every place where a channel looks, mailboxes first, and the mail server at the end."""
+    """The mailboxes and the mail server of the settings, then whatever else channels look at."""
     said = {one.place: one for one in _all_places(figures)}
     ours = [*_mailboxes(settings, said), *_mail_server(settings, said)]
     names = {one.place for one in ours}
-    others = [
+    return ours + [
         Spot(one.channel, one.place, now=one) for one in said.values() if one.place not in names
     ]
-    return sorted(ours + others, key=lambda one: one.channel == WAY_OUT)
 
 
 def _mailboxes(settings: Settings, said: dict[str, Place]) -> Iterator[Spot]:
