@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import asyncpg
 import structlog
@@ -77,7 +77,8 @@ def _state(name: str, figures: Figures) -> State:
 def _where(url: str) -> str:
     try:
         parts = urlsplit(url)
-        return f"{parts.hostname or ''}:{parts.port}" if parts.port else parts.hostname or ""
+        host = parts.hostname or parse_qs(parts.query).get("host", [""])[0]
+        return f"{host}:{parts.port}" if parts.port else host
     except ValueError:
         return ""
 
