@@ -1,5 +1,6 @@
 """`/ops/again`: what hangs or has stopped is started again, without a shell."""
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from gateway.staff.access import requires
 from gateway.staff.forms import WORDS, Problems
 from gateway.staff.pages import ACCOUNT, ON_STANDBY, page
 from gateway.staff.roles import Act
+
+_SEEN_WITHIN = 8.0  # seconds
 
 
 def routes() -> list[web.RouteDef]:
@@ -57,10 +60,24 @@ async def start_again(request: web.Request) -> web.StreamResponse:
             errors["what"] = _("This could not be done: %(reason)s.") % {
                 "reason": str(error).rstrip(".")
             }
+        else:
+            await _found_again(request, keeper, typed["what"])
         request.config_dict[COLLECTOR].forget()
     if errors:
         return await _page(request, typed=typed, errors=errors, status=422)
     raise web.HTTPSeeOther(f"/ops/again?done={typed['what']}")
+
+
+async def _found_again(request: web.Request, keeper: Keeper, what: str) -> None:
+    """Returns once we see it ourselves: whoever lost an engine asks for it every second or two."""
+    until = asyncio.get_running_loop().time() + _SEEN_WITHIN
+    while asyncio.get_running_loop().time() < until:
+        request.config_dict[COLLECTOR].forget()
+        if any(
+            what in one.names and one.state == "works" for one in await _startable(request, keeper)
+        ):
+            return
+        await asyncio.sleep(0.3)
 
 
 async def _startable(request: web.Request, keeper: Keeper) -> list[Startable]:

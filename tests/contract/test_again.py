@@ -103,6 +103,7 @@ async def test_while_the_books_are_away_an_operators_cookie_is_enough_with_its_o
     dsn: str, bus: Bus, files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("gateway.operator.again._NOTED_WITHIN", 0.5)
+    monkeypatch.setattr("gateway.operator.again_page._SEEN_WITHIN", 0.5)
     engine = Engine()
     async with pages(dsn, bus, files, tmp_path, engine) as (reader, pool):
         await reader.sign_in("olga.op")
