@@ -20,7 +20,7 @@ from tests.support.letters import mail
 from tests.support.mail import SmtpSink
 from tests.support.product import Product, own_folder, until, visitor
 
-WITHIN = 10_000  # milliseconds
+WITHIN = 15_000  # milliseconds: ten seconds, and a machine that does much else
 WELL = "All is well: every message is handled within seconds, and nothing is lost."
 
 

@@ -12,7 +12,7 @@ from tests.browser.test_accessibility import Judge
 from tests.support.facts import complaint
 from tests.support.product import Product
 
-WITHIN = 10_000  # milliseconds
+WITHIN = 15_000  # milliseconds: ten seconds, and a machine that does much else
 WELL = "All is well: every message is handled within seconds, and nothing is lost."
 
 
