@@ -359,10 +359,11 @@ def _notifier(house: House) -> Service:
         compiled=compiled_templates(house.settings),
     )
     sender = house.sender
+    if not isinstance(sender, SmtpSender):
+        return _listening("notifier", house, listeners)
 
     async def look(stop: asyncio.Event) -> None:
-        looks = {WAY_OUT: sender.look_now} if isinstance(sender, SmtpSender) else {}
-        async with looking_when_asked(house.bus.client, looks):
+        async with looking_when_asked(house.bus.client, {WAY_OUT: sender.look_now}):
             await stop.wait()
 
     return _listening("notifier", house, listeners, [Service("way out", look)])

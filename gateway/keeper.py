@@ -85,13 +85,16 @@ class Keeper:
         """
         if again := self._engines.again.get(what):
             return await again()
-        async with self._one:
-            for one in self._companions:
-                if what in one.names:
-                    return await one.start_again()
-            if what in self._known and what not in self._here:
-                return await self._run_here(what)
-        raise Refused(f"{what} is not ours to start")
+        if ours := self._companion_of(what):
+            return await ours.start_again()
+        if what not in self._known or what in self._here:
+            raise Refused(f"{what} is not ours to start")
+        async with self._one:  # two people may want it at once
+            if self._companion_of(what) is None:
+                await self._run_here(what)
+
+    def _companion_of(self, service: str) -> Companion | None:
+        return next((one for one in self._companions if service in one.names), None)
 
     async def _run_here(self, service: str) -> None:
         companion = self._begin([service])

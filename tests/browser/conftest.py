@@ -8,22 +8,15 @@ from playwright.async_api import Browser, async_playwright
 
 from tests.browser.people import Visitors
 from tests.support.browser import arguments, find
-from tests.support.product import Product, own_folder
+from tests.support.product import Product, with_sample_logins
 
 
 @pytest.fixture(scope="session")
 async def product() -> AsyncIterator[Product]:
     """`buckstop run --sample-logins`, ready; the tests share it and each brings its own cases."""
-    with own_folder() as folder:
-        # A storm is looked for at once, so that no story waits for it.
-        product = Product(folder / "data", BUCKSTOP__STORE__STORMS__LOOK_EVERY="0.5")
-        try:
-            await product.start("--sample-logins")
-            await product.said_so("Ctrl-C stops it.")
-            yield product
-            assert await product.stop() == 0, product.said
-        finally:
-            await product.clear()
+    # A storm is looked for at once, so that no story waits for it.
+    async with with_sample_logins(BUCKSTOP__STORE__STORMS__LOOK_EVERY="0.5") as product:
+        yield product
 
 
 @pytest.fixture(scope="session")

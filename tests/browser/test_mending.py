@@ -18,7 +18,7 @@ from tests.support import imap
 from tests.support.imap import Pymap, deliver
 from tests.support.letters import mail
 from tests.support.mail import SmtpSink
-from tests.support.product import Product, own_folder, until, visitor
+from tests.support.product import Product, own_folder, until, visitor, with_sample_logins
 
 WITHIN = 15_000  # milliseconds: ten seconds, and a machine that does much else
 WELL = "All is well: every message is handled within seconds, and nothing is lost."
@@ -55,20 +55,12 @@ async def product(mailbox: Pymap, mail_server: SmtpSink) -> AsyncIterator[Produc
         "host": "127.0.0.1", "port": mail_server.port, "security": "none", "username": "311",
         "password": mail_server.password, "seconds_per_connection": 0.1,
     }  # fmt: skip
-    with own_folder() as folder:
-        product = Product(
-            folder / "data",
-            BUCKSTOP__CHANNELS__EMAIL=json.dumps([box]),
-            BUCKSTOP__NOTIFIER__SMTP=json.dumps(smtp),
-            BUCKSTOP__NOTIFIER__FROM_ADDRESS="311@city.example",
-        )
-        try:
-            await product.start("--sample-logins")
-            await product.said_so("Ctrl-C stops it.")
-            yield product
-            assert await product.stop() == 0, product.said
-        finally:
-            await product.clear()
+    async with with_sample_logins(
+        BUCKSTOP__CHANNELS__EMAIL=json.dumps([box]),
+        BUCKSTOP__NOTIFIER__SMTP=json.dumps(smtp),
+        BUCKSTOP__NOTIFIER__FROM_ADDRESS="311@city.example",
+    ) as product:
+        yield product
 
 
 @pytest.fixture

@@ -291,6 +291,20 @@ async def make_template(folder: Path) -> Path:
     return product.data
 
 
+@asynccontextmanager
+async def with_sample_logins(**environment: str) -> AsyncIterator[Product]:
+    """`buckstop run --sample-logins` on a new directory, ready; it ends well when it is left."""
+    with own_folder() as folder:
+        product = Product(folder / "data", **environment)
+        try:
+            await product.start("--sample-logins")
+            await product.said_so("Ctrl-C stops it.")
+            yield product
+            assert await product.stop() == 0, product.said
+        finally:
+            await product.clear()
+
+
 def copy_of(template: Path, folder: Path, name: str = "data") -> Path:
     """A copy with the same owners: as root, PostgreSQL's files belong to a user of its own."""
     subprocess.run(["cp", "-a", template, folder / name], check=True)
